@@ -1,0 +1,45 @@
+PYTHON ?= python3
+UV     ?= uv
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## the whole chain on simulated jobs (CHAOS=1: while processes are killed)
+	$(BIN)/python -m benchmarks demo $(if $(CHAOS),--chaos)
+
+test: $(READY) ## every test (PYTEST_ARGS='-m unit -k tick' for some)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+lint: $(READY) ## ruff, mypy, and the arrows of the layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(READY) ## one benchmark (NAME=...), or their list
+	$(BIN)/python -m benchmarks $(NAME)
+
+lock: ## resolve requirements.lock anew (needs uv)
+	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra all \
+	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' \
+	    --output-file requirements.lock pyproject.toml
+
+clean: ## remove the virtual environment, builds and caches
+	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is the last thing written, so that an interrupted installation is done again.
+$(READY): pyproject.toml requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null \
+	    || { echo 'gangamon needs Python 3.10 or later: make PYTHON=/path/to/python3'; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	    || { echo '$(PYTHON) has no venv module (Debian, Ubuntu: apt install python3-venv)'; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c requirements.lock -e '.[all]'
+	@touch $@

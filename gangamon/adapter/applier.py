@@ -1,0 +1,124 @@
+"""From the update stream to job statuses, in slices. Ganga stays the owner of its own word."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from GangaCore.Utility.logging import getLogger
+
+from gangamon.adapter.enqueuer import PAUSE, SLICE
+from gangamon.adapter.reader import Reader, Subjobs
+from gangamon.adapter.watched import POLLED, Watched
+from gangamon.domain.command import UNSPLIT
+from gangamon.domain.job import Version
+from gangamon.domain.rollup import rollup
+from gangamon.domain.status import FINAL, RANK, JobStatus
+
+logger = getLogger("gangamon")
+
+_STATUSES = {status.value: status for status in JobStatus}
+_OLDEST = Version(0, 0, 0)
+
+
+class Applier:
+    """Applies job updates to the jobs of one master at a time.
+
+    ``lags``: seconds from the end of a job at its backend to its final status in this session.
+    """
+
+    def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
+        self._reader, self._alive = reader, alive
+        self.lags: deque[float] = deque(maxlen=200_000)
+
+    def apply(self, watched: Watched, updates: Iterable[Any]) -> None:
+        """Drop what is old, show the rest. Raises Gone, Locked."""
+        wanted = [u for u in updates if _newer(watched, u)]
+        if not wanted:
+            return
+        master = self._reader.master(watched.id)
+        subjobs = Subjobs(master)
+        if len(subjobs) and not watched.counts:
+            watched.counts = Counter(subjobs.statuses())
+        for n, update in enumerate(wanted):
+            if n % SLICE == SLICE - 1:
+                time.sleep(PAUSE)
+                if not self._alive():
+                    break
+            try:
+                self._one(watched, master, subjobs, update)
+            except Exception as error:  # noqa: BLE001 - user code runs in Ganga's transitions
+                fqid = f"{watched.id}.{update.sub}" if update.sub >= 0 else str(watched.id)
+                logger.error("job %s: %s", fqid, error)
+                watched.look_at = 0.0  # the counts may be off
+        self.roll_up(watched, master)
+
+    def _one(self, watched: Watched, master: Any, subjobs: Subjobs, update: Any) -> None:
+        if not _newer(watched, update):
+            return
+        if update.sub == UNSPLIT:
+            job = master
+        elif update.sub < len(subjobs):
+            job = subjobs[update.sub]
+        else:
+            return
+        old = job.status
+        if int(job.info.submit_counter) != update.attempt:
+            watched.look_at = 0.0  # resubmitted meanwhile
+            return
+        watched.versions[update.sub] = Version(update.attempt, update.restart, RANK[update.status])
+        if update.status in FINAL:
+            watched.ended[update.sub] = update.attempt
+        if old not in POLLED and old != "completing":
+            return  # the user, or Ganga, has ended it: that stands
+        _attributes(job, update.attributes)
+        status = _shown(update.status)
+        if status == old or (update.sub == UNSPLIT and update.status in FINAL):
+            return  # the end of a job that was not split comes with its master's record
+        if update.status in FINAL:
+            job.updateStatus(status, update_master=False)
+            if update.ended_at is not None:
+                self.lags.append(time.time() - update.ended_at)
+        elif status in job.status_graph[old]:
+            # No hooks hang on these transitions: this is what updateStatus would do.
+            job.time.timenow(status)
+            job.status = status
+        if update.sub != UNSPLIT:
+            watched.counts[old] -= 1
+            watched.counts[job.status] += 1
+
+    def roll_up(self, watched: Watched, master: Any) -> None:
+        """Ganga's roll-up from our own counters, once per batch, and never to an end: that comes
+        when the service has merged."""
+        status = self.rolled_up(watched)
+        if status is None or status in FINAL or master.status not in POLLED:
+            return
+        if _shown(status) != master.status and _shown(status) in POLLED:
+            master.updateStatus(_shown(status))
+
+    def rolled_up(self, watched: Watched) -> JobStatus | None:
+        """What Ganga's own subjob statuses make of the master; None if it has no subjobs."""
+        return rollup({s: watched.counts[s.value] for s in _STATUSES.values()})
+
+
+def _newer(watched: Watched, update: Any) -> bool:
+    version = Version(update.attempt, update.restart, RANK[update.status])
+    return bool(
+        update.attempt == watched.attempts.get(update.sub)
+        and version > watched.versions.get(update.sub, _OLDEST)
+    )
+
+
+def _shown(status: JobStatus) -> str:
+    """Outputs on their way are shown as running: Ganga fails at its next start whatever it finds
+    'completing' (JobRegistry.check, 8.7.12), and refuses to remove it."""
+    return "running" if status is JobStatus.COMPLETING else status.value
+
+
+def _attributes(job: Any, attributes: Any) -> None:
+    backend = job.backend
+    for name, value in attributes.items():
+        if backend._schema.hasAttribute(name) and getattr(backend, name) != value:
+            setattr(backend, name, value)

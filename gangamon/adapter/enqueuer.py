@@ -1,0 +1,139 @@
+"""From Ganga's jobs to commands: what must be watched, and what Ganga has taken back."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from gangamon.adapter import specs
+from gangamon.adapter.link import Link, new_id
+from gangamon.adapter.reader import Reader, Subjobs, workspace
+from gangamon.adapter.watched import ENDED, POLLED, Watched
+from gangamon.domain.command import BATCH_SIZE, UNSPLIT, Enqueue, JobSpec, Withdraw
+from gangamon.domain.status import JobStatus
+
+#: Subjobs read or changed between two hand-overs of the GIL, and seconds of each.
+SLICE, PAUSE = 25, 0.002
+
+#: Seconds until a look that found something not ready is repeated, and the factor of its duration.
+AGAIN, AGAIN_FACTOR = 1.0, 5.0
+
+
+class Enqueuer:
+    """Compares a master's subjobs with what the service knows of them, and sends the difference."""
+
+    def __init__(self, reader: Reader, link: Link, alive: Callable[[], bool]) -> None:
+        self._reader, self._link, self._alive = reader, link, alive
+
+    def look(self, watched: Watched) -> None:
+        """One pass over a master's subjobs. Raises Gone, Locked."""
+        begun = time.monotonic()
+        master = self._reader.master(watched.id)
+        subjobs = Subjobs(master)
+        watched.look_at = None
+        found = _Found()
+        if len(subjobs):
+            statuses = subjobs.statuses()
+            watched.counts = Counter(statuses)
+            for sub, status in enumerate(statuses):
+                if sub % SLICE == SLICE - 1:
+                    time.sleep(PAUSE)
+                    if not self._alive():
+                        break
+                known = sub in watched.attempts
+                if status in POLLED and (subjobs.loaded(sub) or not known):
+                    self._polled(watched, master, subjobs[sub], sub, found)
+                elif status in ENDED:
+                    _ended(watched, status, sub, found)
+        elif master.status in POLLED:
+            self._polled(watched, master, master, UNSPLIT, found)
+        self._send(watched, master, subjobs, found)
+        if found.again:
+            wait = max(AGAIN, AGAIN_FACTOR * (time.monotonic() - begun))
+            watched.look_at = time.monotonic() + wait
+
+    def _polled(self, watched: Watched, master: Any, job: Any, sub: int, found: _Found) -> None:
+        attempt = int(job.info.submit_counter)
+        if watched.attempts.get(sub, 0) >= attempt > 0:
+            return
+        # IBackend.master_submit sets 'submitted' before it counts the submission.
+        spec = specs.job_spec(watched, master, job, sub, attempt) if attempt > 0 else None
+        if spec is None:
+            found.again = True
+        else:
+            found.specs.append(spec)
+
+    def _send(self, watched: Watched, master: Any, subjobs: Subjobs, found: _Found) -> None:
+        orphans = tuple(found.orphans)
+        if orphans and orphans != watched.orphans:
+            found.again = True  # a submission may be under way: believe it when it stays so
+        elif orphans:
+            for sub in orphans:
+                self._orphan(master, subjobs[sub], sub, found)
+        watched.orphans = orphans
+        if found.specs:
+            self._enqueue(watched, master, subjobs, found.specs)
+        for status, subs in found.withdrawn.items():
+            self.withdraw(watched, tuple(subs), status)
+
+    def _orphan(self, master: Any, job: Any, sub: int, found: _Found) -> None:
+        """It ended in Ganga and the service never knew it; the master's end waits for all."""
+        attempt = max(1, int(job.info.submit_counter))
+        found.specs.append(JobSpec(sub, attempt, JobStatus.SUBMITTED, str(job.backend.id), {}))
+        found.withdrawn[ENDED[job.status]].append(sub)
+
+    def _enqueue(
+        self, watched: Watched, master: Any, subjobs: Subjobs, jobs: list[JobSpec]
+    ) -> None:
+        first = subjobs[jobs[0].sub] if len(subjobs) else master
+        mergers = specs.merger_specs(master) if len(subjobs) else []
+        common: dict[str, Any] = {
+            "repository": self._link.repository,
+            "master": watched.id,
+            "total": len(subjobs) or 1,
+            "name": str(master.name)[:255],
+            "lane": specs.lane(master, first),
+            "workspace": workspace(master),
+            "mergers": tuple(m for m in mergers if m is not None),
+        }
+        for batch in specs.chunks(jobs, BATCH_SIZE):
+            command = Enqueue(id=new_id(), jobs=batch, **common)
+            self._link.submit(command)
+            watched.attempts.update({job.sub: job.attempt for job in batch})
+
+    def withdraw(self, watched: Watched, subs: tuple[int, ...], status: str) -> None:
+        """Ganga took these subjobs back, or the whole master (no subs)."""
+        if not watched.attempts:
+            return
+        reason = f"{status} in the Ganga session"
+        self._link.submit(
+            Withdraw(
+                new_id(),
+                self._link.repository,
+                watched.id,
+                subs,
+                JobStatus(ENDED.get(status, "killed")),
+                reason,
+            )
+        )
+        watched.ended.update({sub: watched.attempts[sub] for sub in subs})
+
+
+class _Found:
+    """What one look found."""
+
+    def __init__(self) -> None:
+        self.specs: list[JobSpec] = []
+        self.withdrawn: dict[str, list[int]] = defaultdict(list)
+        self.orphans: list[int] = []
+        self.again = False
+
+
+def _ended(watched: Watched, status: str, sub: int, found: _Found) -> None:
+    known = watched.attempts.get(sub)
+    if known is None:
+        found.orphans.append(sub)
+    elif watched.ended.get(sub) != known:
+        found.withdrawn[ENDED[status]].append(sub)

@@ -1,0 +1,99 @@
+"""Puts the adapter into a Ganga that is starting: class swap, hook, patches.
+
+GangaCore.Core.bootstrap imports the monitoring class when it makes the component, which is after
+``loadPlugins``: so swapping the class here means that Ganga's own service is never started.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from GangaCore.Utility.logging import getLogger
+
+from gangamon import settings as settings_module
+from gangamon.adapter import hooks, options, patches
+from gangamon.errors import GangamonError
+
+logger = getLogger("gangamon")
+
+_OFF = "gangamon is off in this session, Ganga's own monitoring is used: %s"
+
+
+def install(make_client: Callable[..., Any] | None = None) -> bool:
+    """See ``gangamon.adapter.install``."""
+    try:
+        return _install(make_client)
+    except GangamonError as error:
+        logger.warning(_OFF, error)
+    except Exception as error:  # noqa: BLE001 - Ganga stops if a runtime package raises here
+        logger.warning(_OFF, f"{type(error).__name__}: {error}")
+    return False
+
+
+def _install(make_client: Callable[..., Any] | None) -> bool:
+    chosen = options.make()
+    if not chosen.Enabled:
+        return False
+    settings = settings_module.load()
+    if make_client is None:
+        from gangamon.client import Client
+
+        make_client = Client
+    from GangaCore.Core.MonitoringComponent import MonitoringService
+
+    from gangamon.adapter.component import Monitoring
+
+    stock = MonitoringService.AsyncMonitoringService
+    factory = make_client
+
+    def make_component(registry_slice: Any = None) -> Any:
+        """Called by Ganga in the place of its own class."""
+        try:
+            component = Monitoring(registry_slice, settings, chosen, factory)
+        except Exception as error:  # noqa: BLE001 - whatever it is, Ganga must start
+            logger.warning(_OFF, f"{type(error).__name__}: {error}")
+            return stock(registry_slice=registry_slice)
+        patches.current.watch = component
+        hooks.ear.listen(component.heard, component)
+        return component
+
+    _patch(chosen)
+    _hook()
+    MonitoringService.AsyncMonitoringService = make_component
+    return True
+
+
+def _hook() -> None:
+    """Add the hook to whatever external monitoring the user has configured for all jobs."""
+    from GangaCore.Utility.Config import getConfig, setUserValue
+
+    section = getConfig("MonitoringServices")
+    name = "*/*"
+    present = section[name] if name in section.options else ""
+    names = [n.strip() for n in (present or "").split(",") if n.strip()]
+    if hooks.PATH not in names:
+        setUserValue("MonitoringServices", name, ",".join([*names, hooks.PATH]))
+
+
+def _patch(chosen: options.Options) -> None:
+    for wanted, apply, what, without in (
+        (
+            chosen.PatchTextMerger,
+            patches.patch_text_merger,
+            "TextMerger.execute",
+            "merged files may be merged again",
+        ),
+        (
+            chosen.PatchMasterStatus,
+            patches.patch_master_status,
+            "Job.updateMasterJobStatus",
+            "a master job may end before its outputs are merged",
+        ),
+    ):
+        if wanted and not apply():
+            logger.warning(
+                "gangamon: %s of this Ganga is not known to it and is left alone: %s",
+                what,
+                without,
+            )

@@ -1,0 +1,135 @@
+"""The line to the service: spool always, Redis when it is there. It never waits for long."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from gangamon.domain.command import Command, Register
+from gangamon.errors import StoreUnavailable
+
+#: Seconds between two attempts to reach the service: first, and at most.
+RETRY_FIRST, RETRY_MOST = 0.5, 5.0
+
+#: Seconds between two flushes while commands are not yet acknowledged.
+FLUSH_INTERVAL = 0.3
+
+
+class Link:
+    """Commands into the spool, updates out of the stream, and the state of the connection.
+
+    ``make``: a new client; called again for each attempt to connect, since the service may have
+    come back elsewhere. ``tell``: (up, seconds away) once when away for ``notice`` seconds, once
+    when back.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Any],
+        repository: str,
+        roots: Sequence[str],
+        tell: Callable[[bool, float], None],
+        notice: float,
+    ) -> None:
+        self.repository = repository
+        self.up = False
+        self.epoch = ""
+        self._make, self._tell, self._notice = make, tell, notice
+        self._client = make()
+        self._roots = tuple(roots)
+        self._follower: Any = None
+        self._away_since = time.monotonic()
+        self._told_away = False
+        self._wait, self._retry_at = RETRY_FIRST, 0.0
+        self._pending = True
+        self._flush_at = 0.0
+        self._backends: tuple[str, ...] | None = None
+        self.register()
+
+    # --- commands ---------------------------------------------------------------------------
+
+    def submit(self, command: Command) -> str:
+        """Into the spool. BadInput if the command is wrong; the service need not be there."""
+        self._pending, self._flush_at = True, 0.0
+        identifier: str = self._client.submit(command)
+        return identifier
+
+    def register(self) -> None:
+        self.submit(Register(new_id(), self.repository, self._roots))
+
+    def backends(self) -> tuple[str, ...]:
+        """Names of the backends that gangamon has a plugin for."""
+        if self._backends is None:
+            self._backends = tuple(self._client.backends())
+        return self._backends
+
+    @property
+    def settled(self) -> bool:
+        """Whether every command of this spool has been taken in, earlier sessions' included."""
+        return not self._pending
+
+    # --- the service ------------------------------------------------------------------------
+
+    def ready(self) -> bool:
+        """Whether the service can be talked to now; tries to reach it when the time has come."""
+        if not self.up:
+            self._connect()
+        return self.up
+
+    def _connect(self) -> None:
+        now = time.monotonic()
+        if now >= self._retry_at:
+            try:
+                client = self._make()
+                epoch = client.epoch()
+                follower = client.follow(self.repository, self._position(epoch))
+                follower.read(0)  # from here on nothing is missed
+            except StoreUnavailable:
+                self._retry_at = time.monotonic() + self._wait
+                self._wait = min(RETRY_MOST, 2 * self._wait)
+            else:
+                self._client, self._follower = client, follower
+                self.epoch, self.up = epoch, True
+                self._wait, self._pending, self._flush_at = RETRY_FIRST, True, 0.0
+                if self._told_away:
+                    self._tell(True, now - self._away_since)
+                    self._told_away = False
+                return
+        if not self._told_away and now - self._away_since >= self._notice:
+            self._told_away = True
+            self._tell(False, now - self._away_since)
+
+    def _position(self, epoch: str) -> str:
+        if self._follower is None or epoch != self.epoch:
+            return "$"
+        position: str = self._follower.position
+        return position
+
+    def lost(self) -> None:
+        """The service did not answer."""
+        if self.up:
+            self.up = False
+            self._away_since = time.monotonic()
+            self._retry_at = self._away_since + self._wait
+
+    def flush(self) -> None:
+        """Send what waits in the spool. Raises StoreUnavailable."""
+        now = time.monotonic()
+        if self._pending and now >= self._flush_at:
+            self._pending = self._client.flush() > 0
+            self._flush_at = now + FLUSH_INTERVAL
+
+    def read(self, block: float) -> list[Any]:
+        """The next updates, oldest first. Raises StoreUnavailable."""
+        updates: list[Any] = self._follower.read(block)
+        return updates
+
+    def snapshot(self, master: int) -> Any:
+        """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""
+        return self._client.snapshot(self.repository, master)
+
+
+def new_id() -> str:
+    return uuid.uuid4().hex

@@ -1,0 +1,41 @@
+"""The ``[Gangamon]`` section of Ganga's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+SECTION = "Gangamon"
+
+
+@dataclass(frozen=True)
+class Options:
+    """See docs/adapter.md. Numbers are seconds."""
+
+    Enabled: bool = True
+    PatchTextMerger: bool = True
+    PatchMasterStatus: bool = True
+    ScanInterval: float = 1.0
+    NoticeAfter: float = 5.0
+
+
+_MEANING = {
+    "Enabled": "False: leave Ganga's own monitoring in place",
+    "PatchTextMerger": "False: a TextMerger merges again in the session what gangamon has merged",
+    "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
+    "ScanInterval": "seconds between two looks for jobs to hand over",
+    "NoticeAfter": "seconds without the service before the prompt says so",
+}
+
+
+def make() -> Options:
+    """Declare the section to Ganga, and read it."""
+    from GangaCore.Utility.Config import makeConfig
+
+    section = makeConfig(SECTION, "gangamon: job monitoring outside the session")
+    values: dict[str, Any] = {}
+    for field in fields(Options):
+        if field.name not in section.options:
+            section.addOption(field.name, field.default, _MEANING[field.name])
+        values[field.name] = section[field.name]
+    return Options(**values)

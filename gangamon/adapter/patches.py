@@ -1,0 +1,103 @@
+"""The two places where Ganga itself must behave differently, and the conditions for it.
+
+Each patch is small, named in docs/adapter.md, switched off by an option of [Gangamon], and left
+out with a warning if Ganga's method is not the one it was written for.
+"""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Protocol
+
+from gangamon.adapter.verdicts import verdicts
+from gangamon.domain.rollup import rollup
+from gangamon.domain.status import FINAL, JobStatus
+
+#: Versions of Ganga whose methods were read.
+TESTED = ("8.7.12",)
+
+
+class Watch(Protocol):
+    """What the patches ask of the running component."""
+
+    def watches(self, master: int) -> bool: ...
+
+    def mine(self) -> bool:
+        """Whether the adapter's own thread is calling."""
+        ...
+
+    def notice(self, master: int) -> None:
+        """This master needs a look."""
+        ...
+
+
+class _Current:
+    """The component that runs; None before it is made, and the patches then change nothing."""
+
+    watch: Watch | None = None
+
+
+current = _Current()
+
+
+def fits(method: Any, parameters: tuple[str, ...]) -> bool:
+    """Whether Ganga's method still is the one a patch was written for."""
+    from GangaCore import _gangaVersion
+
+    try:
+        found = tuple(inspect.signature(method).parameters)
+    except (TypeError, ValueError):
+        return False
+    return _gangaVersion in TESTED and found == parameters
+
+
+def patch_text_merger() -> bool:
+    """``TextMerger.execute`` takes the service's verdict instead of merging again, but only while
+    the adapter applies that job's final status. False: not the method this was written for."""
+    from GangaCore.GPIDev.Adapters import IMerger
+    from GangaCore.Lib.Mergers.Merger import TextMerger
+
+    stock = TextMerger.execute
+    if not fits(stock, ("self", "job", "newstatus")):
+        return False
+
+    def execute(self: Any, job: Any, newstatus: Any) -> Any:
+        verdict = verdicts.take(job)
+        if verdict is None:
+            return stock(self, job, newstatus)
+        if not verdict.ok:
+            IMerger.logger.error("%s", verdict.reason)
+        return self.success if verdict.ok else self.failure
+
+    TextMerger.execute = execute
+    return True
+
+
+def patch_master_status() -> bool:
+    """``Job.updateMasterJobStatus`` leaves a watched master's end to the adapter, for its outputs
+    are merged first. False: not the method this was written for."""
+    from GangaCore.GPIDev.Lib.Job.Job import Job
+
+    stock = Job.updateMasterJobStatus
+    if not fits(stock, ("self",)):
+        return False
+
+    def update_master_job_status(self: Any) -> None:
+        watch = current.watch
+        if watch is None or not watch.watches(self.id):
+            return stock(self)
+        watch.notice(self.id)
+        if watch.mine():
+            return None  # it counts the subjobs itself, once per batch
+        status = rollup({JobStatus(s): 1 for s in self.getSubJobStatuses() if s in _KNOWN})
+        if status is None:
+            return stock(self)
+        if status not in FINAL and status.value != self.status:
+            self.updateStatus(status.value)
+        return None
+
+    Job.updateMasterJobStatus = update_master_job_status
+    return True
+
+
+_KNOWN = frozenset(status.value for status in JobStatus)

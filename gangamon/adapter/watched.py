@@ -1,0 +1,46 @@
+"""What the session knows of the master jobs that the service watches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from gangamon.domain.job import Version
+
+#: Ganga's statuses in which a job is over, and what gangamon calls them.
+ENDED = {
+    "completed": "completed",
+    "failed": "failed",
+    "killed": "killed",
+    "completed_frozen": "completed",
+    "failed_frozen": "failed",
+}
+
+#: Ganga's statuses in which a backend is asked about a job.
+POLLED = ("submitted", "running")
+
+
+@dataclass
+class Watched:
+    """A master job, or a job that was not split. Only the adapter's thread touches it.
+
+    ``resolved``: compared with the service's view in this life of the store.
+    ``attempts``: sub id -> the attempt the service knows, or that was sent to it.
+    ``versions``: sub id -> the newest update seen. ``ended``: sub id -> the attempt whose end
+    both sides know. ``pids``: sub id -> (attempt, wrapper process) last sent. ``counts``: subjobs by Ganga's status. ``look_at``: when its subjobs must be
+    read again (monotonic time), None: no need. ``finish_at``: when to ask whether it is over.
+    """
+
+    id: int
+    resolved: bool
+    attempts: dict[int, int] = field(default_factory=dict)
+    versions: dict[int, Version] = field(default_factory=dict)
+    ended: dict[int, int] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    pids: dict[int, tuple[int, int]] = field(default_factory=dict)
+    orphans: tuple[int, ...] = ()
+    look_at: float | None = 0.0
+    resolve_at: float = 0.0
+    finish_at: float | None = None
+    refusals: int = 0
+    failures: int = 0

@@ -1,0 +1,307 @@
+"""The facade for sessions, command lines and pages: commands in, updates and views out.
+
+A client writes no state. It appends commands to its owner's inbox; the service takes them in,
+and its acknowledgement in the update stream frees the spool.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gangamon import backends, instance, postprocess
+from gangamon.domain.command import Command, Enqueue, Faults, from_wire, to_wire
+from gangamon.domain.job import Job
+from gangamon.domain.observation import Scalar
+from gangamon.domain.status import JobStatus
+from gangamon.errors import BadInput, StoreUnavailable
+from gangamon.protocols import LaneRecord, Master
+from gangamon.settings import Settings
+from gangamon.store.inbox import ClientStore, parse_json
+from gangamon.store.spool import Spool
+
+#: Seconds after which a command that is neither acknowledged nor waiting is sent again.
+RESEND = 5.0
+
+#: Commands sent in one go.
+CHUNK = 200
+
+
+@dataclass(frozen=True)
+class Ack:
+    """The service's answer to a command; ``reason`` says why not."""
+
+    command_id: str
+    ok: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class JobUpdate:
+    """One job's state. ``sub`` is -1 for a job that was not split. ``ended_at``: end at the
+    backend, seconds since the epoch."""
+
+    sub: int
+    attempt: int
+    restart: int
+    status: JobStatus
+    attributes: Mapping[str, Scalar] = field(default_factory=dict)
+    ended_at: float | None = None
+
+
+@dataclass(frozen=True)
+class MasterFinal:
+    """A master job's end. ``results``: ``merge`` is a list of {kind, ok, reason, files}, one for
+    each merger in the job's order; ``check`` and ``notify`` are objects."""
+
+    attempt: int
+    status: JobStatus
+    results: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Update:
+    """One entry of the update stream: an acknowledgement, transitions of one master's jobs, or
+    the end of a master. ``at``: seconds since the epoch, Redis's clock."""
+
+    epoch: str
+    at: float
+    master: int = -1
+    jobs: tuple[JobUpdate, ...] = ()
+    ack: Ack | None = None
+    final: MasterFinal | None = None
+
+
+@dataclass(frozen=True)
+class MasterView:
+    """A master as it is now. ``position``: where to follow the updates from."""
+
+    record: Master
+    jobs: Mapping[int, JobUpdate]
+    final: MasterFinal | None
+    position: str
+    epoch: str
+
+
+class Follower:
+    """Reads one repository's updates in order, from a position on."""
+
+    def __init__(self, client: Client, repository: str, position: str) -> None:
+        self.position = position
+        self._client = client
+        self._repository = repository
+
+    def read(self, block: float = 0.0, count: int = 50) -> list[Update]:
+        """The next updates; waits up to ``block`` seconds (below 4) for the first.
+
+        Acknowledgements free the spool before they are returned. Raises StoreUnavailable.
+        """
+        entries = self._client.store.updates(
+            self._client.owner, self._repository, self.position, count, min(block, 4.0)
+        )
+        updates = []
+        for entry, fields in entries:
+            update = _parse(fields)
+            if update.ack is not None:
+                self._client.settle(update.ack)
+            updates.append(update)
+            self.position = entry
+        return updates
+
+
+class Client:
+    """Every call returns or raises StoreUnavailable within some seconds, whatever is away."""
+
+    def __init__(self, settings: Settings, spool_dir: Path | None = None) -> None:
+        self.settings = settings
+        self.owner = settings.owner
+        self._spool = Spool(spool_dir or settings.state_dir / "spool")
+        self._sent: dict[str, tuple[str, float]] = {}
+        self._store: ClientStore | None = None
+
+    @property
+    def store(self) -> ClientStore:
+        """The store where the service now runs; it may have moved since the last call."""
+        url = instance.redis_url(self.settings)
+        if not url:
+            raise StoreUnavailable(
+                f"no gangamon runs for state_dir {self.settings.state_dir}: start it with "
+                "`gangamon up`, or set redis.url"
+            )
+        if self._store is None or self._store.url != url:
+            self._store = ClientStore(url, self.settings.redis_prefix)
+            self._sent = {}
+        return self._store
+
+    @staticmethod
+    def new_id() -> str:
+        return uuid.uuid4().hex
+
+    @staticmethod
+    def backends() -> tuple[str, ...]:
+        """Names of the backends that gangamon has a plugin for."""
+        return tuple(backends.names())
+
+    # --- commands in ------------------------------------------------------------------------
+
+    def submit(self, command: Command) -> str:
+        """Check a command and put it into the spool; its id. Needs no Redis. BadInput."""
+        body = to_wire(command)
+        try:
+            checked = from_wire(json.loads(json.dumps(body)))
+        except Faults as error:
+            raise BadInput(error.faults) from error
+        if isinstance(checked, Enqueue):
+            self._check(checked)
+        self._spool.put(command.id, body)
+        return command.id
+
+    def flush(self) -> int:
+        """Send what the spool holds, in order; how many commands are not acknowledged yet."""
+        pending = self._spool.pending()
+        if not pending:
+            return 0
+        store, now = self.store, time.monotonic()
+        old = [i for i, (_, at) in self._sent.items() if now - at > RESEND]
+        waiting = store.waiting(self.owner, [self._sent[i][0] for i in old])
+        for command_id in old:
+            entry, _ = self._sent.pop(command_id)
+            if entry in waiting:
+                self._sent[command_id] = (entry, now)
+        fresh = [(i, path) for i, path in pending if i not in self._sent][:CHUNK]
+        bodies = [(i, _read(path)) for i, path in fresh]
+        bodies = [(i, body) for i, body in bodies if body]
+        if bodies:
+            entries = store.send(self.owner, [body for _, body in bodies])
+            self._sent.update({i: (e, now) for (i, _), e in zip(bodies, entries, strict=True)})
+        return len(pending)
+
+    def pending(self) -> int:
+        return len(self._spool.pending())
+
+    def settle(self, ack: Ack) -> None:
+        """An acknowledgement arrived: the command need not be kept."""
+        self._sent.pop(ack.command_id, None)
+        self._spool.remove(ack.command_id)
+
+    def wait(self, command_id: str, repository: str, timeout: float) -> Ack | None:
+        """Send the spool and wait for one command's acknowledgement; None after ``timeout``."""
+        deadline = time.monotonic() + timeout
+        follower = self.follow(repository, self.store.position(self.owner, repository))
+        while (left := deadline - time.monotonic()) > 0:
+            self.flush()
+            for update in follower.read(block=min(left, 0.5)):
+                if update.ack is not None and update.ack.command_id == command_id:
+                    return update.ack
+        return None
+
+    def _check(self, command: Enqueue) -> None:
+        faults = []
+        if command.lane.backend not in (known := backends.names()):
+            faults.append(
+                f"lane: unknown backend {command.lane.backend!r}; accepted: "
+                + ", ".join(sorted(known))
+            )
+        for index, merger in enumerate(command.mergers):
+            if merger.kind not in (kinds := postprocess.kinds()):
+                faults.append(
+                    f"mergers[{index}].kind: got {merger.kind!r}; accepted: "
+                    + ", ".join(sorted(kinds))
+                )
+        if faults:
+            raise BadInput(faults)
+
+    # --- updates and views out --------------------------------------------------------------
+
+    def follow(self, repository: str, since: str = "$") -> Follower:
+        if since == "$":
+            since = self.store.position(self.owner, repository)
+        return Follower(self, repository, since)
+
+    def epoch(self) -> str:
+        return self.store.newest_epoch()
+
+    def repositories(self) -> Sequence[str]:
+        return self.store.repositories(self.owner)
+
+    def masters(self, repository: str) -> list[Master]:
+        """All master jobs of a repository that the service holds, by id."""
+        found = (
+            self.store.master(self.owner, repository, number)
+            for number in self.store.masters(self.owner, repository)
+        )
+        return [master for master in found if master is not None]
+
+    def snapshot(self, repository: str, master: int) -> MasterView | None:
+        """A master and all of its jobs; None if the service does not know it."""
+        store = self.store
+        position, epoch = store.position(self.owner, repository), store.newest_epoch()
+        record = store.master(self.owner, repository, master)
+        if record is None:
+            return None
+        jobs = store.jobs(record, None)
+        record = store.master(self.owner, repository, master) or record
+        return MasterView(
+            record=record,
+            jobs={sub: _as_update(sub, job) for sub, job in jobs.items()},
+            final=_final(record.attempt, record.status, record.results),
+            position=position,
+            epoch=epoch,
+        )
+
+    def job(self, repository: str, master: int, sub: int) -> Job | None:
+        """One job with its evidence and history; None if the service does not know it."""
+        record = self.store.master(self.owner, repository, master)
+        return self.store.jobs(record, [sub]).get(sub) if record else None
+
+    def lanes(self) -> Mapping[str, LaneRecord]:
+        return {name: self.store.lane(name) for name in self.store.lanes()}
+
+    def lags(self, lane: str) -> Sequence[float]:
+        """The last detection lags of a lane: end at the backend to commit, seconds."""
+        return self.store.lags(lane)
+
+    def tick_age(self) -> float | None:
+        return self.store.tick_age()
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:  # acknowledged meanwhile, by another session
+        return ""
+
+
+def _as_update(sub: int, job: Job) -> JobUpdate:
+    ended = job.evidence.ended_at if job.evidence else None
+    return JobUpdate(sub, job.attempt, job.restart, job.status, job.attributes, ended)
+
+
+def _final(
+    attempt: int, status: JobStatus | None, results: Mapping[str, Any]
+) -> MasterFinal | None:
+    if status is None:
+        return None
+    merged = results.get("merge") or {}
+    return MasterFinal(attempt, status, {**results, "merge": merged.get("mergers", [])})
+
+
+def _parse(fields: Mapping[str, str]) -> Update:
+    epoch, at = fields["e"], float(fields["t"]) / 1000
+    if fields["k"] == "a":
+        return Update(epoch, at, ack=Ack(fields["id"], not fields["why"], fields["why"]))
+    master = int(fields["m"])
+    if fields["k"] == "f":
+        results = {stage: parse_json(fields[stage]) for stage in ("merge", "check", "notify")}
+        final = _final(int(fields["a"]), JobStatus(fields["s"]), results)
+        return Update(epoch, at, master, final=final)
+    jobs = tuple(
+        JobUpdate(sub, attempt, restart, JobStatus(status), attributes, ended)
+        for sub, attempt, restart, status, attributes, ended in json.loads(fields["d"])
+    )
+    return Update(epoch, at, master, jobs=jobs)

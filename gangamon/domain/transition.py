@@ -1,0 +1,164 @@
+"""``advance``: the only place where the status of a job is decided. Pure and total."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from gangamon.domain.effect import Stage
+from gangamon.domain.job import HISTORY_LENGTH, Entry, Evidence, Job
+from gangamon.domain.observation import (
+    Absent,
+    Fetched,
+    Observation,
+    Seen,
+    Unreachable,
+    Withdrawn,
+)
+from gangamon.domain.status import FINAL, LEGAL, POLLED, RANK, JobStatus
+
+
+class InvalidTransition(Exception):
+    """A pair outside the table was about to be taken. Carries the job's story: it is a bug."""
+
+    def __init__(self, job: Job, status: JobStatus) -> None:
+        story = " -> ".join(f"{e.status}@{e.attempt}.{e.restart}" for e in job.history)
+        super().__init__(f"job {job.fqid}: {job.status} -> {status} is not legal; story: {story}")
+
+
+@dataclass(frozen=True)
+class AbsencePolicy:
+    """When absence counts. ``absences`` good answers without the job over ``grace`` seconds
+    lead to the second source; where that knows nothing either, the job is stale, and after
+    ``lost_after`` seconds of absence it is failed as lost (None: never)."""
+
+    absences: int = 3
+    grace: float = 60.0
+    lost_after: float | None = 86400.0
+
+
+@dataclass(frozen=True)
+class Step:
+    """The job after an observation, and what must now be done."""
+
+    job: Job
+    effects: tuple[Stage, ...] = ()
+
+    def moved(self, before: Job) -> bool:
+        """Whether this is a transition and not only new facts."""
+        return self.job.version != before.version
+
+
+def needs_second_source(job: Job, policy: AbsencePolicy, now: float) -> bool:
+    """Whether enough good answers missed the job for long enough to ask the second source."""
+    return (
+        job.absent_since is not None
+        and job.absences >= policy.absences
+        and now - job.absent_since >= policy.grace
+    )
+
+
+def advance(job: Job, observation: Observation, policy: AbsencePolicy, now: float) -> Step:
+    """The step that follows from one observation. ``now``: seconds since the epoch.
+
+    Guarantees: the version grows or stays; a status changes only along ``LEGAL``; a final
+    status carries evidence; ``Unreachable`` and unmapped codes change no status.
+    """
+    if isinstance(observation, Unreachable) or job.status in FINAL:
+        return Step(job)
+    if isinstance(observation, Seen):
+        return _seen(job, observation, now)
+    if isinstance(observation, Absent):
+        return _absent(job, observation, policy, now)
+    if isinstance(observation, Fetched):
+        return _fetched(job, observation, now)
+    return _withdrawn(job, observation, now)
+
+
+def _seen(job: Job, seen: Seen, now: float) -> Step:
+    if seen.restarts < job.restart:
+        return Step(job)  # an answer from before the backend started the job over
+    restarted = seen.restarts > job.restart
+    if job.status not in POLLED and not restarted:
+        return Step(job)  # completing: the backend has had its say
+    job = replace(
+        job,
+        native_status=seen.native_status,
+        unmapped=seen.status is None,
+        site=seen.site or job.site,
+        absences=0,
+        absent_since=None,
+        stale=False,
+        attributes={**job.attributes, **seen.attributes},
+    )
+    if restarted:
+        job = replace(job, verdict=None, evidence=None)
+        if job.status is not JobStatus.SUBMITTED:
+            job = _move(job, JobStatus.SUBMITTED, seen.source, now, restart=seen.restarts)
+        else:
+            job = _record(replace(job, restart=seen.restarts), job.status, seen.source, now)
+    meaning = seen.status
+    if meaning is None or (RANK[meaning] <= RANK[job.status]):
+        return Step(job)
+    if meaning is JobStatus.RUNNING:
+        return Step(_move(job, JobStatus.RUNNING, seen.source, now))
+    evidence = Evidence(
+        source=seen.source,
+        native_status=seen.native_status,
+        exit_code=seen.exit_code,
+        reason=seen.reason,
+        started_at=seen.started_at,
+        ended_at=seen.ended_at,
+    )
+    job = replace(job, evidence=evidence)
+    if meaning is JobStatus.KILLED:
+        return Step(_move(job, JobStatus.KILLED, seen.source, now))
+    # Failed jobs are fetched too: their logs are what the user needs most.
+    job = replace(job, verdict=meaning)
+    return Step(_move(job, JobStatus.COMPLETING, seen.source, now), (Stage.FETCH,))
+
+
+def _absent(job: Job, absent: Absent, policy: AbsencePolicy, now: float) -> Step:
+    if job.status not in POLLED:
+        return Step(job)
+    since = now if job.absent_since is None else job.absent_since
+    if absent.second:
+        job = replace(job, stale=True, absent_since=since)
+        if policy.lost_after is None or now - since < policy.lost_after:
+            return Step(job)
+        evidence = Evidence(
+            source=absent.source,
+            native_status=job.native_status,
+            reason=f"lost: in no answer for {now - since:.0f} s, unknown to {absent.source}",
+            absences=job.absences,
+        )
+        return Step(_move(replace(job, evidence=evidence), JobStatus.FAILED, absent.source, now))
+    return Step(replace(job, absences=job.absences + 1, absent_since=since))
+
+
+def _fetched(job: Job, fetched: Fetched, now: float) -> Step:
+    if job.status is not JobStatus.COMPLETING or job.verdict is None or job.evidence is None:
+        return Step(job)
+    status, evidence = job.verdict, job.evidence
+    if not fetched.ok and status is JobStatus.COMPLETED:
+        status = JobStatus.FAILED
+        evidence = replace(evidence, reason=f"outputs: {fetched.reason}")
+    return Step(_move(replace(job, evidence=evidence), status, "fetch", now))
+
+
+def _withdrawn(job: Job, withdrawn: Withdrawn, now: float) -> Step:
+    evidence = Evidence(source="ganga", native_status=job.native_status, reason=withdrawn.reason)
+    # The owner's word stands above the table: Ganga has taken this step already.
+    return Step(_record(replace(job, evidence=evidence), withdrawn.status, "ganga", now))
+
+
+def _move(job: Job, status: JobStatus, source: str, now: float, restart: int | None = None) -> Job:
+    if status not in LEGAL[job.status]:
+        raise InvalidTransition(job, status)
+    if restart is not None:
+        job = replace(job, restart=restart)
+    return _record(job, status, source, now)
+
+
+def _record(job: Job, status: JobStatus, source: str, now: float) -> Job:
+    entry = Entry(job.attempt, job.restart, status, now, source)
+    return replace(job, status=status, history=(*job.history, entry)[-HISTORY_LENGTH:])

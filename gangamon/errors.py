@@ -1,0 +1,73 @@
+"""The error tree. Two branches answer "retry?".
+
+GangamonError
+    TransientError          the same call may succeed later
+        StoreUnavailable    Redis cannot be reached, or does not answer in time
+        BackendUnreachable  the backend could not be asked
+        DiskFull            no room for an output; the stage waits
+    PermanentError          it will not succeed as it is
+        BadInput            a command, file or option is wrong; carries every fault
+        BadSettings         the configuration is wrong; carries every fault
+        SchemaMismatch      the store holds a schema this version does not know
+        OutputMissing       an output that must be there is not, and will not come
+        MergeFailed         a merger gave up; the message is for the user
+        LeaseLost           the claim is no longer ours; what was done must not be committed
+
+No redis, celery or OS exception passes the module that talks to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GangamonError(Exception):
+    """Whatever gangamon raises on purpose."""
+
+
+class TransientError(GangamonError):
+    """The same call may succeed later."""
+
+
+class StoreUnavailable(TransientError):
+    """Redis cannot be reached, or does not answer in time."""
+
+
+class BackendUnreachable(TransientError):
+    """The backend could not be asked; nothing is learnt about any job."""
+
+
+class DiskFull(TransientError):
+    """No room for an output; the stage waits and says so."""
+
+
+class PermanentError(GangamonError):
+    """It will not succeed as it is."""
+
+
+class BadInput(PermanentError):
+    """A command, file or option is wrong. ``faults``: one line each."""
+
+    def __init__(self, faults: Sequence[str]) -> None:
+        super().__init__("; ".join(faults))
+        self.faults = tuple(faults)
+
+
+class BadSettings(BadInput):
+    """The configuration is wrong; every fault names the key, the value and the fix."""
+
+
+class SchemaMismatch(PermanentError):
+    """The store holds a schema this version does not know."""
+
+
+class OutputMissing(PermanentError):
+    """An output that must be there is not, and will not come."""
+
+
+class MergeFailed(PermanentError):
+    """A merger gave up. The message is Ganga's own where Ganga has one."""
+
+
+class LeaseLost(PermanentError):
+    """The claim is no longer ours; what was done must not be committed."""

@@ -1,0 +1,140 @@
+"""The manifest of a job's output directory: what lies in it, so that nothing is fetched twice.
+
+``OUTPUT/.gangamon-manifest.json``::
+
+    {"v": 1, "fqid": "42.7", "attempt": 1,
+     "files": [[path, bytes, blake2b-128, st_mtime_ns], ...]}      by path, relative to OUTPUT
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import io
+import json
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
+
+from gangamon.errors import DiskFull, TransientError
+from gangamon.protocols import Manifest
+
+NAME = ".gangamon-manifest.json"
+
+#: Our own files in an output directory begin with this and are no outputs.
+OURS = ".gangamon-"
+
+_VERSION = 1
+_CHUNK = 1 << 20
+
+#: Seconds after which a temporary manifest belongs to a process that died.
+_ABANDONED = 3600.0
+
+
+@dataclass(frozen=True)
+class Found:
+    """A file of an output directory. ``path``: relative to it; ``real``: where it lies."""
+
+    path: str
+    real: str
+    size: int
+    modified_ns: int
+
+
+def under(path: str, roots: tuple[str, ...]) -> bool:
+    """Whether ``path`` (absolute, without links) lies strictly under one of the roots."""
+    reals = (os.path.realpath(root) for root in roots)
+    return any(path != real and os.path.commonpath((path, real)) == real for real in reals)
+
+
+def listing(target: str, roots: tuple[str, ...]) -> list[Found]:
+    """The regular files of a directory tree, by path. Raises OSError.
+
+    Links to directories are not followed, links to files only where they stay within the roots.
+    """
+    return sorted(_walk(target, "", roots), key=lambda found: found.path)
+
+
+def _walk(directory: str, prefix: str, roots: tuple[str, ...]) -> Iterator[Found]:
+    with os.scandir(directory) as entries:
+        for entry in entries:
+            if entry.name.startswith(OURS):
+                _tidy(entry)
+            elif entry.is_dir(follow_symlinks=False):
+                yield from _walk(entry.path, f"{prefix}{entry.name}/", roots)
+            else:
+                real = os.path.realpath(entry.path) if entry.is_symlink() else entry.path
+                if entry.is_symlink() and not (os.path.isfile(real) and under(real, roots)):
+                    continue
+                facts = os.stat(real)
+                if stat.S_ISREG(facts.st_mode):
+                    yield Found(prefix + entry.name, real, facts.st_size, facts.st_mtime_ns)
+
+
+def _tidy(entry: os.DirEntry[str]) -> None:
+    """Remove what a process that was killed while it wrote a manifest has left."""
+    old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED
+    if entry.name.startswith(f"{NAME}.") and old:
+        os.unlink(entry.path)
+
+
+def known(target: str, attempt: int, found: list[Found]) -> Manifest | None:
+    """The stored manifest, if it is of this attempt and fits what was found; else None."""
+    try:
+        with open(os.path.join(target, NAME), encoding="ascii") as file:
+            body = json.load(file)
+        if (body["v"], body["attempt"]) != (_VERSION, attempt):
+            return None
+        facts = [(path, size, modified) for path, size, _, modified in body["files"]]
+        sums = tuple((str(p), int(size), str(checksum)) for p, size, checksum, _ in body["files"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return None  # not ours, or cut off when the host lost its power
+    return Manifest(sums) if facts == [(f.path, f.size, f.modified_ns) for f in found] else None
+
+
+def write(target: str, fqid: str, attempt: int, found: list[Found]) -> Manifest:
+    """Read every file once and write the manifest. DiskFull, OSError, or TransientError if a
+    file changes meanwhile.
+
+    Nothing is forced to disk: a manifest that a power cut takes is made again from the files,
+    and the files are the wrapper's, which had done with them.
+    """
+    sums = tuple((f.path, f.size, _checksum(f)) for f in found)
+    files = [[*entry, f.modified_ns] for entry, f in zip(sums, found, strict=True)]
+    body = {"v": _VERSION, "fqid": fqid, "attempt": attempt, "files": files}
+    put(os.path.join(target, NAME), io.BytesIO(json.dumps(body).encode("ascii")))
+    return Manifest(sums)
+
+
+def put(path: str, content: IO[bytes]) -> None:
+    """Copy a stream to a file, which appears whole or not at all. DiskFull, OSError."""
+    temporary = os.path.join(os.path.dirname(path), f"{NAME}.{os.urandom(8).hex()}")
+    try:
+        with open(temporary, "xb") as file:
+            shutil.copyfileobj(content, file, _CHUNK)
+        os.replace(temporary, path)
+    except OSError as error:
+        if os.path.lexists(temporary):
+            os.unlink(temporary)
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DiskFull(f"{path}: {error.strerror}") from error
+        raise
+
+
+def _checksum(found: Found) -> str:
+    """blake2b with 128 bits, in hex, of the very bytes that were listed."""
+    digest = hashlib.blake2b(digest_size=16)
+    # Between the listing and now the name may have been given to a pipe or a link.
+    with open(os.open(found.real, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK), "rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+        facts = os.fstat(file.fileno())
+    if (facts.st_size, facts.st_mtime_ns) != (found.size, found.modified_ns):
+        raise TransientError(f"{found.real}: changed while it was read")
+    return digest.hexdigest()

@@ -1,0 +1,121 @@
+"""Which files a merger merges into what: the choice that Ganga's mergers share.
+
+As ``IMerger.merge`` of Ganga 8.7.12 (GPIDev/Adapters/IMerger.py), with its messages. Ganga merges
+file by file and stops at the first trouble; here all is checked before anything is written.
+"""
+
+from __future__ import annotations
+
+import glob
+import hashlib
+import json
+import logging
+import os
+import stat
+from collections.abc import Mapping
+
+from gangamon.domain.status import JobStatus
+from gangamon.errors import MergeFailed, TransientError
+from gangamon.protocols import MergeOrder
+
+_log = logging.getLogger(__name__)
+
+#: Our own files in an output directory begin with this; no pattern of the user means them.
+OURS = ".gangamon-"
+
+_OVERRIDE = "This can be overridden with the ignorefailed flag."
+
+
+def plan(order: MergeOrder) -> dict[str, list[str]]:
+    """The inputs of each output, both as Ganga names them: outputs relative to the target, inputs
+    in the order of the subjobs, and of the patterns within one (a file that two patterns match is
+    merged twice, as by Ganga).
+
+    Raises MergeFailed with Ganga's text, TransientError if a directory cannot be read.
+    """
+    if not os.path.isdir(os.path.dirname(order.target.rstrip("/"))):
+        raise TransientError(f"{order.target}: its directory is not there; not mounted?")
+    inputs: dict[str, list[str]] = {}
+    for fqid, status, output in order.inputs:
+        if status is not JobStatus.COMPLETED:
+            _excuse(fqid, status, order.spec.ignorefailed)
+            continue
+        for pattern in order.spec.files:
+            matches = _matches(output, pattern)
+            for match in matches:
+                inputs.setdefault(os.path.relpath(match, output), []).append(match)
+            if not matches and not order.spec.ignorefailed:
+                raise MergeFailed(
+                    f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "
+                    f"not continue. {_OVERRIDE}"
+                )
+            if not matches:
+                _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
+    return inputs
+
+
+def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:
+    """MergeFailed, with Ganga's text, if an output exists that may not be overwritten, or is an
+    input."""
+    for name, paths in inputs.items():
+        output = os.path.join(order.target, name)
+        if os.path.exists(output) and not order.spec.overwrite:
+            raise MergeFailed(
+                "The merge process can not continue as it will result in over writing. Either "
+                f"move the file {output} or set the overwrite flag to True."
+            )
+        if output in paths:
+            raise MergeFailed(
+                f"Output file {output} equals input file {output}. The merge will fail."
+            )
+        if os.path.isdir(output):
+            raise MergeFailed(f"The output {output} is a directory.")
+
+
+def fingerprint(inputs: Mapping[str, list[str]]) -> str:
+    """Of the inputs' names, sizes and times: the same after another look means that a merge of
+    the same inputs is meant. TransientError if one cannot be looked at."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, paths in inputs.items():
+        for path in paths:
+            try:
+                facts = os.stat(path)
+            except FileNotFoundError as error:
+                if os.path.islink(path):
+                    raise MergeFailed(f"The input file {path} is a broken link.") from error
+                raise TransientError(f"{path}: vanished meanwhile") from error
+            except OSError as error:
+                raise TransientError(f"{path}: {error.strerror}") from error
+            if not stat.S_ISREG(facts.st_mode):
+                raise MergeFailed(f"The input {path} is not a regular file.")
+            digest.update(json.dumps([name, path, facts.st_size, facts.st_mtime_ns]).encode())
+    return digest.hexdigest()
+
+
+def _excuse(fqid: str, status: JobStatus, ignorefailed: bool) -> None:
+    if status not in (JobStatus.FAILED, JobStatus.KILLED):
+        # Ganga's text has a stray quote and twenty blanks in its middle; it cannot come here
+        # from a master job whose subjobs have ended.
+        raise MergeFailed(
+            f"Job {fqid} is in an unsupported status {status} and so the merge can not continue. "
+            "Supported statuses are 'completed', 'failed' or 'killed' (if the ignorefailed flag "
+            "is set)."
+        )
+    if not ignorefailed:
+        raise MergeFailed(
+            f"Job {fqid} has status {status} and so the merge can not continue. {_OVERRIDE}"
+        )
+    _log.warning("job %s: status %s, ignored by the merge", fqid, status)
+
+
+def _matches(output: str, pattern: str) -> list[str]:
+    """As ``glob.glob(os.path.join(output, pattern))``, but brackets and stars in the path of the
+    directory are letters, and a directory that cannot be read is not an empty one."""
+    try:
+        os.stat(output)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise TransientError(f"{output}: {error.strerror}") from error
+    found = glob.glob(os.path.join(glob.escape(output), pattern))
+    return [path for path in found if not os.path.basename(path).startswith(OURS)]

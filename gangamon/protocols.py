@@ -1,0 +1,355 @@
+"""What the layers ask of each other. Implementations live beside each other and never meet.
+
+Every protocol has one conformance suite in ``gangamon.testing``, run by every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from gangamon.domain.cadence import Cadence
+from gangamon.domain.command import Enqueue, JobSpec, MergerSpec, Register, Withdraw
+from gangamon.domain.effect import Stage
+from gangamon.domain.job import Job
+from gangamon.domain.lane import Lane
+from gangamon.domain.observation import Observation, Scalar
+from gangamon.domain.status import JobStatus
+from gangamon.domain.transition import AbsencePolicy, Step
+
+
+class Clock(Protocol):
+    """Seconds since the epoch, UTC. Deciders use it; leases use Redis's own time."""
+
+    def now(self) -> float: ...
+
+
+# --- backends -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class PollItem:
+    """One job of a query. ``output``: its output directory (absolute)."""
+
+    fqid: str
+    native_id: str
+    status: JobStatus
+    output: str
+    extra: Mapping[str, Scalar] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a backend bears. ``jobs``: most jobs of one query. ``timeout``: seconds of one query.
+    ``slots``: queries at the same time in one lane."""
+
+    jobs: int = 1000
+    timeout: float = 60.0
+    slots: int = 2
+    cadence: Cadence = field(default_factory=Cadence)
+    absence: AbsencePolicy = field(default_factory=AbsencePolicy)
+
+
+class Backend(Protocol):
+    """A kind of batch system or grid, asked in bulk. ``name`` is Ganga's class name."""
+
+    name: str
+    limits: Limits
+
+    def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
+        """One bulk query: exactly one of Seen or Absent for each item, by fqid.
+
+        Raises TransientError if the backend could not be asked (nothing is learnt); never
+        returns a guess. Must give up after ``limits.timeout`` seconds.
+        """
+        ...
+
+    def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
+        """Accounting, history or the like, for jobs the poll misses: Seen, or Absent(second)."""
+        ...
+
+
+# --- outputs --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class FetchOrder:
+    """Bring the outputs of one job to ``target``, its output directory in Ganga's workspace.
+
+    ``roots``: directories outside of which nothing may be written or removed."""
+
+    fqid: str
+    attempt: int
+    target: str
+    native_id: str
+    extra: Mapping[str, Scalar]
+    roots: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What lies in an output directory after a fetch: (relative path, bytes, checksum)."""
+
+    files: tuple[tuple[str, int, str], ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size, _ in self.files)
+
+
+class Fetcher(Protocol):
+    """Brings outputs. Running twice changes nothing; a file appears whole or not at all."""
+
+    name: str
+
+    def fetch(self, order: FetchOrder) -> Manifest:
+        """Raises TransientError to be tried again, PermanentError (OutputMissing) to give up."""
+        ...
+
+
+@dataclass(frozen=True)
+class MergeOrder:
+    """Merge the files of ended subjobs into ``target``, the master's output directory.
+
+    ``inputs``: (fqid, status, output directory) in Ganga's order, by sub id."""
+
+    fqid: str
+    attempt: int
+    spec: MergerSpec
+    target: str
+    inputs: Sequence[tuple[str, JobStatus, str]]
+
+
+class PostProcessor(Protocol):
+    """A merger. ``kind`` is Ganga's class name."""
+
+    kind: str
+
+    def run(self, order: MergeOrder) -> Manifest:
+        """What was written, relative to ``target``. Raises MergeFailed with the text Ganga
+        would log, TransientError to be tried again."""
+        ...
+
+
+# --- store ----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Members of one queue taken under a lease. ``members``: batch ids or job references."""
+
+    token: str
+    queue: str
+    members: tuple[str, ...]
+    jobs: int
+
+
+@dataclass(frozen=True)
+class Master:
+    """A master job's record. ``phase``: open, merge, check, notify, done. ``counts``: subjobs by
+    status (a job that was not split counts as its own only subjob)."""
+
+    owner: str
+    repository: str
+    id: int
+    attempt: int
+    total: int
+    name: str
+    lane: Lane
+    workspace: str
+    mergers: tuple[MergerSpec, ...]
+    roots: tuple[str, ...]
+    phase: str
+    status: JobStatus | None
+    counts: Mapping[JobStatus, int]
+    results: Mapping[str, Any]
+
+    def output(self, sub: int) -> str:
+        """The output directory of a subjob, or of the job itself (sub < 0)."""
+        inner = f"/{sub}" if sub >= 0 else ""
+        return f"{self.workspace}{inner}/output"
+
+    def fqid(self, sub: int) -> str:
+        return f"{self.id}.{sub}" if sub >= 0 else str(self.id)
+
+
+@dataclass(frozen=True)
+class Batch:
+    """A batch as claimed: its master and its jobs (spec and present state), by sub id."""
+
+    id: str
+    master: Master
+    specs: Mapping[int, JobSpec]
+    jobs: Mapping[int, Job]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One job's step, against the job as it was read: applied only if it still is so."""
+
+    sub: int
+    before: Job
+    step: Step
+
+
+@dataclass(frozen=True)
+class Committed:
+    """``applied``: transitions that took place; ``refused``: those whose job had moved on;
+    ``due``: the stages that this commit made due, by queue."""
+
+    applied: int
+    refused: int
+    due: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class LaneRecord:
+    """What is known of a lane. ``interval``: seconds now in force; ``query``: seconds of the last
+    good query; ``failures``: failed queries in a row; ``asked_at``: the last good answer."""
+
+    interval: float | None = None
+    query: float = 0.0
+    failures: int = 0
+    asked_at: float | None = None
+    error: str = ""
+
+
+class JobStore(Protocol):
+    """The truth. Every write is one atomic verb. Raises StoreUnavailable when away.
+
+    Times given are in seconds; the store's own clock decides what is due and what expired.
+    """
+
+    def epoch(self) -> str:
+        """This life's id; begins one if the store is empty."""
+        ...
+
+    def rebuilt(self) -> bool:
+        """Whether this life of the store has been given back what the journal holds."""
+        ...
+
+    def mark_rebuilt(self) -> None: ...
+
+    def inbox(self, limit: int) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
+        """(owner, entry id, raw command) of what waits, oldest first within each owner."""
+        ...
+
+    def register(self, owner: str, command: Register) -> None: ...
+
+    def roots(self, owner: str, repository: str) -> tuple[str, ...] | None: ...
+
+    def enqueue(self, owner: str, entry: str, command: Enqueue) -> Sequence[str]:
+        """Take in one batch. Faults (same job and attempt with other content): nothing done."""
+        ...
+
+    def withdraw(self, owner: str, entry: str, command: Withdraw) -> None:
+        """Forget a whole master job. What still runs for it finds it gone."""
+        ...
+
+    def acknowledge(
+        self, owner: str, entry: str, command_id: str, repository: str, why: str = ""
+    ) -> None:
+        """Take a command out of the inbox and answer it: done, or refused with the reason."""
+        ...
+
+    def refresh(self, owner: str, repository: str, master: int) -> None:
+        """Make the batches of a master due now."""
+        ...
+
+    def queues(self) -> Sequence[str]:
+        """Names of queues that may hold something due."""
+        ...
+
+    def claim(self, queue: str, members: int, lease: float, slots: int) -> Claim | None:
+        """Take up to ``members`` due members of a queue; None if none is due or no slot free."""
+        ...
+
+    def begin(self, token: str, worker: str, lease: float) -> Claim | None:
+        """Start work on a claim; None if it expired or another process has begun it."""
+        ...
+
+    def renew(self, tokens: Iterable[str], lease: float) -> None: ...
+
+    def batches(self, ids: Sequence[str]) -> Sequence[Batch]: ...
+
+    def master(self, owner: str, repository: str, master: int) -> Master | None: ...
+
+    def jobs(self, master: Master, subs: Iterable[int] | None) -> Mapping[int, Job]:
+        """The present state of some of a master's jobs (None: of all)."""
+        ...
+
+    def specs(self, master: Master, subs: Iterable[int]) -> Mapping[int, JobSpec]: ...
+
+    def commit(
+        self,
+        token: str,
+        member: str,
+        master: Master,
+        changes: Sequence[Change],
+        again: float | None,
+        aligned: bool = True,
+    ) -> Committed:
+        """Apply steps and release one member; ``again``: seconds until it is due once more
+        (on the grid of that interval if ``aligned``), None: never. Raises LeaseLost.
+
+        An empty ``token`` is the owner's own word (withdraw): nothing is released."""
+        ...
+
+    def commit_stage(
+        self,
+        token: str,
+        member: str,
+        master: Master,
+        stage: Stage,
+        result: Mapping[str, Any],
+        final: JobStatus | None,
+    ) -> Committed:
+        """Record a master stage's result and make the next due; after the last, ``final`` is
+        the master's status. Raises LeaseLost."""
+        ...
+
+    def postpone(self, token: str, queue: str, member: str, wait: float) -> int:
+        """Give a member back, due after ``wait`` seconds; how often in a row. Raises LeaseLost."""
+        ...
+
+    def drop(self, token: str, queue: str, member: str) -> None:
+        """Give a member back for good: what it stands for is gone. Raises LeaseLost."""
+        ...
+
+    def tries(self, queue: str, member: str) -> int:
+        """How often in a row a member has been put off."""
+        ...
+
+    def lane(self, name: str) -> LaneRecord: ...
+
+    def note_query(self, name: str, record: LaneRecord, lags: Sequence[float]) -> None:
+        """Keep what a query taught about its lane, and the detection lags (seconds) it ended."""
+        ...
+
+    def note_tick(self) -> None: ...
+
+    def rescue(self) -> Sequence[str]:
+        """Take back the members of expired leases; the queues they went back to."""
+        ...
+
+
+class Journal(Protocol):
+    """The service's durable record of what owners asked for."""
+
+    def append(self, records: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+        """(owner, raw command) of each; on disk (fsync) when this returns."""
+        ...
+
+    def replay(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
+        """All records, in the order in which they were taken in."""
+        ...
+
+
+# --- queue ----------------------------------------------------------------------------------
+
+
+class TaskQueue(Protocol):
+    """Sends hints. A lost message costs a lease, a doubled one is refused by ``begin``."""
+
+    def send(self, claim: Claim) -> None: ...

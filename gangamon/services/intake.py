@@ -1,0 +1,152 @@
+"""Takes commands in: check, journal (fsync), apply, acknowledge. In this order, nothing is lost."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from gangamon.domain.command import (
+    Command,
+    Enqueue,
+    Faults,
+    Refresh,
+    Register,
+    Withdraw,
+    from_wire,
+)
+from gangamon.domain.observation import Withdrawn
+from gangamon.domain.transition import AbsencePolicy, advance
+from gangamon.protocols import Change, Clock, JobStore, Journal
+
+log = logging.getLogger(__name__)
+
+#: Commands taken in by one pass: 20,000 jobs.
+LIMIT = 200
+
+
+class Intake:
+    """One pass takes in what the inboxes hold. Passes may overlap: each command applies once."""
+
+    def __init__(
+        self,
+        store: JobStore,
+        journal: Journal,
+        backends: Callable[[], Collection[str]],
+        mergers: Callable[[], Collection[str]],
+        clock: Clock,
+    ) -> None:
+        self._store = store
+        self._journal = journal
+        self._backends = backends
+        self._mergers = mergers
+        self._clock = clock
+
+    def run(self) -> int:
+        """Take in up to LIMIT commands of each owner; how many there were."""
+        entries = self._store.inbox(LIMIT)
+        good: list[tuple[str, str, Command, Mapping[str, Any]]] = []
+        for owner, entry, fields in entries:
+            raw: object = None
+            try:
+                raw = json.loads(fields.get("c", ""))
+                good.append((owner, entry, from_wire(raw), raw))  # type: ignore[arg-type]
+            except (ValueError, Faults) as error:
+                self._refuse(owner, entry, raw, str(error))
+        self._journal.append([(owner, raw) for owner, _, _, raw in good])
+        for owner, entry, command, _ in good:
+            self.apply(owner, entry, command)
+        return len(entries)
+
+    def rebuild(self) -> int:
+        """Give an emptied store back what the journal holds; how many commands."""
+        count = 0
+        for owner, raw in self._journal.replay():
+            try:
+                self.apply(owner, "", from_wire(raw))
+                count += 1
+            except Faults as error:
+                log.warning("journal: %s", error)
+        self._store.mark_rebuilt()
+        return count
+
+    def apply(self, owner: str, entry: str, command: Command) -> None:
+        """Apply one command and acknowledge it; ``entry`` empty: from the journal."""
+        why = "; ".join(self._faults(owner, command))
+        if why:
+            log.warning("refused %s of %s: %s", command.id, owner, why)
+        elif isinstance(command, Register):
+            self._store.register(owner, command)
+        elif isinstance(command, Enqueue):
+            faults = self._store.enqueue(owner, entry, command)
+            if not faults:
+                return  # acknowledged by the same verb
+            why = "; ".join(faults)
+        elif isinstance(command, Withdraw):
+            if not command.subs:
+                self._store.withdraw(owner, entry, command)
+                return
+            self._end(owner, command)
+        elif isinstance(command, Refresh):
+            self._store.refresh(owner, command.repository, command.master)
+        self._store.acknowledge(owner, entry, command.id, command.repository, why)
+
+    def _faults(self, owner: str, command: Command) -> list[str]:
+        if not isinstance(command, Enqueue):
+            return []
+        faults = []
+        if command.lane.backend not in (known := self._backends()):
+            faults.append(
+                f"lane: unknown backend {command.lane.backend!r}; "
+                f"accepted: {', '.join(sorted(known))}"
+            )
+        for index, merger in enumerate(command.mergers):
+            if merger.kind not in (kinds := self._mergers()):
+                faults.append(
+                    f"mergers[{index}].kind: got {merger.kind!r}; "
+                    f"accepted: {', '.join(sorted(kinds))}"
+                )
+        roots = self._store.roots(owner, command.repository)
+        if roots is None:
+            return [
+                *faults,
+                f"repository: {command.repository} is not registered; register it first",
+            ]
+        if not under(command.workspace, roots):
+            faults.append(
+                f"workspace: {command.workspace!r} lies outside the registered roots; "
+                f"accepted: below {', '.join(roots)}"
+            )
+        return faults
+
+    def _end(self, owner: str, command: Withdraw) -> None:
+        """Subjobs that Ganga has ended: their final status is Ganga's."""
+        master = self._store.master(owner, command.repository, command.master)
+        if master is None:
+            return
+        observation = Withdrawn(command.status, command.reason or "ended in Ganga")
+        for _ in range(3):  # a commit may come between; a final status stops it
+            now = self._clock.now()
+            jobs = self._store.jobs(master, command.subs)
+            steps = {s: advance(job, observation, AbsencePolicy(), now) for s, job in jobs.items()}
+            changes = [Change(s, jobs[s], step) for s, step in steps.items() if step.moved(jobs[s])]
+            if not changes or not self._store.commit("", "", master, changes, None).refused:
+                return
+
+    def _refuse(self, owner: str, entry: str, raw: object, why: str) -> None:
+        body = raw if isinstance(raw, dict) else {}
+        log.warning("refused an entry of %s: %s", owner, why)
+        self._store.acknowledge(
+            owner, entry, str(body.get("id", "")), str(body.get("repository", "")), why
+        )
+
+
+def under(path: str, roots: Collection[str]) -> bool:
+    """Whether ``path`` resolves (links followed) to a place strictly below one of ``roots``."""
+    real = os.path.realpath(path)
+    return any(
+        os.path.commonpath([real, base]) == base and real != base
+        for base in map(os.path.realpath, roots)
+    )

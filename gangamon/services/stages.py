@@ -1,0 +1,80 @@
+"""What the stages of a master job share: its claim, its record, its result."""
+
+from __future__ import annotations
+
+import logging
+import random
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any
+
+from gangamon.domain.effect import Stage, following
+from gangamon.domain.rollup import rollup
+from gangamon.domain.status import JobStatus
+from gangamon.errors import LeaseLost, TransientError
+from gangamon.protocols import JobStore, Master
+from gangamon.services.due import Dispatcher
+from gangamon.services.leases import LeaseKeeper
+
+log = logging.getLogger(__name__)
+
+RETRY_BASE, RETRY_CAP = 2.0, 300.0
+
+
+class MasterStage(ABC):
+    """Works one claim of an owner's queue for one stage. Running twice changes nothing."""
+
+    stage: Stage
+
+    def __init__(self, store: JobStore, keeper: LeaseKeeper, dispatcher: Dispatcher) -> None:
+        self.store = store
+        self._keeper = keeper
+        self._dispatcher = dispatcher
+
+    @abstractmethod
+    def work(self, master: Master) -> Mapping[str, Any]:
+        """Do it; the result, as json. TransientError: later again."""
+
+    def run(self, token: str, worker: str) -> int:
+        """1 if the stage ended, 0 if there was nothing to do or it was put off."""
+        claim = self.store.begin(token, worker, self._keeper.lease)
+        if claim is None:
+            return 0
+        done = 0
+        with self._keeper.hold(token):
+            for member in claim.members:
+                try:
+                    done += self._one(token, claim.queue, member)
+                except LeaseLost as error:
+                    log.warning("%s: not committed, another has it", error)
+        return done
+
+    def _one(self, token: str, queue: str, member: str) -> int:
+        name, attempt = member.rsplit("@", 1)
+        owner, repository, number = name.rsplit(":", 2)
+        master = self.store.master(owner, repository, int(number))
+        if master is None or master.attempt != int(attempt) or master.phase != self.stage:
+            self.store.drop(token, queue, member)  # withdrawn, resubmitted or done
+            return 0
+        try:
+            result = self.work(master)
+        except TransientError as error:
+            tries = self.store.tries(queue, member) + 1
+            wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
+            log.warning("%s of %s put off for %.0f s: %s", self.stage, number, wait, error)
+            self.store.postpone(token, queue, member, wait)
+            return 0
+        final = None
+        if following(self.stage) is None:
+            final = verdict(master, {**master.results, self.stage.value: result})
+        done = self.store.commit_stage(token, member, master, self.stage, result, final)
+        self._dispatcher.push(done.due)
+        return done.applied
+
+
+def verdict(master: Master, results: Mapping[str, Any]) -> JobStatus:
+    """The master's final status: the roll-up of its subjobs, or failed if a stage failed, as
+    Ganga's ``transition_update`` has it (GPIDev/Lib/Job/Job.py, 8.7.12)."""
+    if any(not result.get("ok", True) for result in results.values()):
+        return JobStatus.FAILED
+    return rollup(master.counts) or JobStatus.FAILED

@@ -1,0 +1,32 @@
+"""The tick: take commands in, take expired leases back, send what is due. Idempotent."""
+
+from __future__ import annotations
+
+import logging
+
+from gangamon.protocols import JobStore
+from gangamon.services.due import Dispatcher
+from gangamon.services.intake import Intake
+
+log = logging.getLogger(__name__)
+
+
+class Tick:
+    """One pass. Two at once, or one missed, change nothing but the time at which things happen."""
+
+    def __init__(self, store: JobStore, intake: Intake, dispatcher: Dispatcher) -> None:
+        self._store = store
+        self._intake = intake
+        self._dispatcher = dispatcher
+
+    def run(self) -> int:
+        """Claims sent."""
+        self._store.epoch()
+        if not self._store.rebuilt():
+            log.warning("an empty store: %d commands from the journal", self._intake.rebuild())
+        self._intake.run()
+        if rescued := self._store.rescue():
+            log.warning("took back expired claims of %s", ", ".join(sorted(set(rescued))))
+        sent = self._dispatcher.push(self._store.queues())
+        self._store.note_tick()
+        return sent

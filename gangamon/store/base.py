@@ -1,0 +1,64 @@
+"""What every part of the store shares: the connection, the keys, the verbs."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from gangamon.protocols import Master
+from gangamon.store.connection import check_schema, connect, translated
+from gangamon.store.keys import Keys
+from gangamon.store.scripts import Scripts
+
+
+class StoreBase:
+    """One connection pool, safe between threads and across forks."""
+
+    def __init__(self, url: str, prefix: str = "gm", connection: redis.Redis | None = None) -> None:
+        self.url = url
+        self.keys = Keys(prefix)
+        self._redis = connection if connection is not None else connect(url)
+        self._scripts = Scripts(self._redis)
+        self._checked = False
+
+    def epoch(self) -> str:
+        with translated(self.url):
+            if not self._checked:
+                check_schema(self._redis, self.keys)
+                self._checked = True
+            found = self._redis.get(self.keys.of("epoch"))
+            if found is None:
+                self._redis.set(self.keys.of("epoch"), secrets.token_hex(4), nx=True)
+                found = self._redis.get(self.keys.of("epoch"))
+            return str(found)
+
+    def rebuilt(self) -> bool:
+        """Whether this life of the store has been given back what the journal holds."""
+        with translated(self.url):
+            return bool(self._redis.exists(self.keys.of("rebuilt")))
+
+    def mark_rebuilt(self) -> None:
+        epoch = self.epoch()
+        with translated(self.url):
+            self._redis.set(self.keys.of("rebuilt"), epoch)
+
+    def _run(self, verb: str, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
+        with translated(self.url):
+            return self._scripts.run(verb, keys, args)
+
+    def _master_keys(self, base: str) -> list[str]:
+        return [base, f"{base}:spec", f"{base}:batch", f"{base}:state", f"{base}:facts"]
+
+    def _claim_keys(self, token: str, queue: str) -> list[str]:
+        return [
+            self.keys.of("claim", token),
+            self.keys.of("leases"),
+            self.keys.of("slots", queue),
+        ]
+
+    def _queue_of(self, member: str, master: Master) -> str:
+        """The queue that a batch (O:R:M:N) or a job's fetch (O:R:M:SUB@ATTEMPT) waits in."""
+        return f"fetch.{master.owner}" if "@" in member else f"poll.{master.lane}"

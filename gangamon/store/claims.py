@@ -1,0 +1,90 @@
+"""Claims: leases with a random token, begun once, renewed while worked on, rescued when expired."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Sequence
+from typing import cast
+
+from gangamon.errors import LeaseLost
+from gangamon.protocols import Claim
+from gangamon.store.base import StoreBase
+from gangamon.store.connection import translated
+
+
+class Claims(StoreBase):
+    """See ``protocols.JobStore``: queues, claim, begin, renew, postpone, drop, rescue."""
+
+    def queues(self) -> Sequence[str]:
+        with translated(self.url):
+            return sorted(cast("set[str]", self._redis.smembers(self.keys.of("queues"))))
+
+    def claim(self, queue: str, members: int, lease: float, slots: int) -> Claim | None:
+        token = secrets.token_hex(8)
+        answer = self._run(
+            "claim",
+            [
+                self.keys.due(queue),
+                self.keys.of("leases"),
+                self.keys.of("slots", queue),
+                self.keys.of("claim", token),
+            ],
+            [
+                token,
+                queue,
+                members,
+                round(lease * 1000),
+                slots,
+                self.keys.of("b", "") if queue.startswith("poll.") else "",
+            ],
+        )
+        if not answer:
+            return None
+        return Claim(token, queue, tuple(answer[1:]), int(answer[0]))
+
+    def begin(self, token: str, worker: str, lease: float) -> Claim | None:
+        answer = self._run(
+            "begin",
+            [self.keys.of("claim", token), self.keys.of("leases")],
+            [token, worker, round(lease * 1000), self.keys.of("slots", "")],
+        )
+        return Claim(token, answer[0], tuple(answer[1:]), len(answer) - 1) if answer else None
+
+    def renew(self, tokens: Iterable[str], lease: float) -> None:
+        self._run(
+            "renew",
+            [self.keys.of("leases")],
+            [round(lease * 1000), self.keys.of("claim", ""), self.keys.of("slots", ""), *tokens],
+        )
+
+    def rescue(self) -> Sequence[str]:
+        answer = self._run(
+            "rescue",
+            [self.keys.of("leases")],
+            [100, self.keys.of("claim", ""), self.keys.of("slots", ""), self.keys.of("due", "")],
+        )
+        return cast("Sequence[str]", answer)
+
+    def postpone(self, token: str, queue: str, member: str, wait: float) -> int:
+        return self._put_off(token, queue, member, str(round(wait * 1000)))
+
+    def drop(self, token: str, queue: str, member: str) -> None:
+        self._put_off(token, queue, member, "")
+
+    def tries(self, queue: str, member: str) -> int:
+        with translated(self.url):
+            return int(str(self._redis.hget(self.keys.of("tries", queue), member) or 0))
+
+    def _put_off(self, token: str, queue: str, member: str, wait: str) -> int:
+        tries = self._run(
+            "postpone",
+            [
+                *self._claim_keys(token, queue),
+                self.keys.due(queue),
+                self.keys.of("tries", queue),
+            ],
+            [token, member, wait],
+        )
+        if tries == -1:
+            raise LeaseLost(f"claim {token} no longer holds {member}")
+        return int(tries)

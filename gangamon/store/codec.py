@@ -1,0 +1,111 @@
+"""Jobs and commands as the store writes them: compact json, versioned by the schema."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from gangamon.domain.command import JobSpec, MergerSpec
+from gangamon.domain.job import Entry, Evidence, Job, decode_state
+from gangamon.domain.lane import Lane
+from gangamon.domain.status import JobStatus
+from gangamon.protocols import Master
+
+
+def dumps(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+
+
+def dump_spec(spec: JobSpec) -> str:
+    """What must be the same when the same attempt is enqueued again. Status may have moved."""
+    return dumps([spec.native_id, dict(spec.extra)])
+
+
+def load_spec(sub: int, state: str, text: str) -> JobSpec:
+    attempt, _, status = decode_state(state)
+    native_id, extra = json.loads(text)
+    return JobSpec(sub, attempt, status, native_id, extra)
+
+
+def dump_facts(job: Job) -> str:
+    facts: dict[str, Any] = {
+        "ns": job.native_status,
+        "u": job.unmapped,
+        "site": job.site,
+        "v": job.verdict.value if job.verdict else None,
+        "abs": job.absences,
+        "since": job.absent_since,
+        "stale": job.stale,
+        "ev": asdict(job.evidence) if job.evidence else None,
+        "at": dict(job.attributes),
+        "h": [
+            [e.attempt, e.restart, e.status.value, round(e.at, 3), e.source] for e in job.history
+        ],
+    }
+    return dumps({key: value for key, value in facts.items() if value})
+
+
+def load_job(fqid: str, state: str, text: str) -> Job:
+    attempt, restart, status = decode_state(state)
+    facts = json.loads(text)
+    evidence = facts.get("ev")
+    verdict = facts.get("v")
+    return Job(
+        fqid=fqid,
+        attempt=attempt,
+        restart=restart,
+        status=status,
+        native_status=facts.get("ns", ""),
+        unmapped=facts.get("u", False),
+        site=facts.get("site", ""),
+        verdict=JobStatus(verdict) if verdict else None,
+        absences=facts.get("abs", 0),
+        absent_since=facts.get("since"),
+        stale=facts.get("stale", False),
+        evidence=Evidence(**evidence) if evidence else None,
+        attributes=facts.get("at", {}),
+        history=tuple(
+            Entry(a, r, JobStatus(s), at, source) for a, r, s, at, source in facts.get("h", ())
+        ),
+    )
+
+
+def dump_update(sub: int, job: Job) -> str:
+    """One job of an update: [sub, attempt, restart, status, attributes, ended at]."""
+    ended = job.evidence.ended_at if job.evidence else None
+    return dumps([sub, job.attempt, job.restart, job.status.value, dict(job.attributes), ended])
+
+
+def dump_mergers(mergers: tuple[MergerSpec, ...]) -> str:
+    return dumps([asdict(merger) for merger in mergers])
+
+
+def load_master(
+    owner: str, repository: str, number: int, fields: Mapping[str, str], roots: tuple[str, ...]
+) -> Master:
+    mergers = tuple(
+        MergerSpec(**{**merger, "files": tuple(merger["files"])})
+        for merger in json.loads(fields["mergers"])
+    )
+    return Master(
+        owner=owner,
+        repository=repository,
+        id=number,
+        attempt=int(fields["attempt"]),
+        total=int(fields["total"]),
+        name=fields["name"],
+        lane=Lane.parse(fields["lane"]),
+        workspace=fields["workspace"],
+        mergers=mergers,
+        roots=roots,
+        phase=fields["phase"],
+        status=JobStatus(fields["status"]) if fields["status"] else None,
+        counts={
+            status: int(fields[f"n:{status}"]) for status in JobStatus if f"n:{status}" in fields
+        },
+        results={
+            key[2:]: json.loads(value) for key, value in fields.items() if key.startswith("r:")
+        },
+    )

@@ -1,0 +1,51 @@
+"""The connection to Redis, and the one place where its errors become ours."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gangamon.errors import SchemaMismatch, StoreUnavailable
+from gangamon.store.keys import SCHEMA, Keys
+
+#: Seconds until a call gives up. Longer than any script, shorter than a person's patience.
+TIMEOUT = 5.0
+
+
+def connect(url: str, timeout: float = TIMEOUT) -> redis.Redis:
+    """A client for ``url``. One retry: the first call after a restart meets a dead socket."""
+    return redis.Redis.from_url(
+        url,
+        protocol=2,
+        decode_responses=True,
+        socket_timeout=timeout,
+        socket_connect_timeout=min(timeout, 2.0),
+        socket_keepalive=not url.startswith("unix:") or None,
+        retry=Retry(NoBackoff(), 1),
+        retry_on_error=[redis.ConnectionError],
+    )
+
+
+@contextmanager
+def translated(url: str) -> Iterator[None]:
+    """Redis's errors as StoreUnavailable: away, loading, out of memory, read-only."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError) as error:
+        raise StoreUnavailable(f"Redis at {url or '(none running)'}: {error}") from error
+    except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
+        raise StoreUnavailable(f"Redis at {url} takes no writes: {error}") from error
+
+
+def check_schema(connection: redis.Redis, keys: Keys) -> None:
+    """Begin or check the schema; SchemaMismatch if the store is newer than this version."""
+    connection.set(keys.of("schema"), SCHEMA, nx=True)
+    found = int(str(connection.get(keys.of("schema"))))
+    if found > SCHEMA:
+        raise SchemaMismatch(
+            f"the store has schema {found}; this gangamon knows up to {SCHEMA}: update gangamon"
+        )

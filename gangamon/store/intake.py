@@ -1,0 +1,146 @@
+"""Commands: from the inbox into the state, each by one verb."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, cast
+
+from gangamon.domain.command import Enqueue, JobSpec, Register, Withdraw
+from gangamon.domain.job import Entry, Job
+from gangamon.store import codec
+from gangamon.store.connection import translated
+from gangamon.store.keys import batch_member
+from gangamon.store.reads import Reads
+
+
+def first_state(command: Enqueue, spec: JobSpec) -> Job:
+    """A job as it is taken in: Ganga's status is its first history entry."""
+    fqid = f"{command.master}.{spec.sub}" if spec.sub >= 0 else str(command.master)
+    entry = Entry(spec.attempt, 0, spec.status, 0.0, "ganga")
+    return Job(fqid, spec.attempt, spec.status, history=(entry,))
+
+
+class Intake(Reads):
+    """See ``protocols.JobStore``: inbox, register, enqueue, withdraw, acknowledge, refresh."""
+
+    def inbox(self, limit: int) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
+        found: list[tuple[str, str, Mapping[str, Any]]] = []
+        with translated(self.url):
+            for owner in sorted(cast("set[str]", self._redis.smembers(self.keys.of("owners")))):
+                entries = cast(
+                    "list[tuple[str, dict[str, str]]]",
+                    self._redis.xrange(self.keys.inbox(owner), count=limit),
+                )
+                found += [(owner, entry, fields) for entry, fields in entries]
+        return found
+
+    def register(self, owner: str, command: Register) -> None:
+        with translated(self.url):
+            pipe = self._redis.pipeline(transaction=True)
+            pipe.hset(
+                self.keys.of("repo", owner, command.repository),
+                "roots",
+                codec.dumps(list(command.roots)),
+            )
+            pipe.sadd(self.keys.of("repos"), f"{owner}:{command.repository}")
+            pipe.execute()
+
+    def roots(self, owner: str, repository: str) -> tuple[str, ...] | None:
+        with translated(self.url):
+            text = self._redis.hget(self.keys.of("repo", owner, repository), "roots")
+        return tuple(json.loads(cast(str, text))) if text is not None else None
+
+    def enqueue(self, owner: str, entry: str, command: Enqueue) -> Sequence[str]:
+        base = self.keys.master(owner, command.repository, command.master)
+        member = batch_member(owner, command.repository, command.master, 0)[:-1]
+        queue = f"poll.{command.lane}"
+        fields: dict[str, str | int] = {
+            "name": command.name,
+            "lane": str(command.lane),
+            "total": command.total,
+            "workspace": command.workspace,
+            "mergers": codec.dump_mergers(command.mergers),
+        }
+        args: list[str | int | float] = [
+            entry,
+            command.id,
+            command.master,
+            member,
+            self.keys.of("b", member),
+            queue,
+            self.epoch(),
+            len(fields),
+        ]
+        for name, value in fields.items():
+            args += [name, value]
+        for spec in command.jobs:
+            job = first_state(command, spec)
+            args += [
+                spec.sub,
+                spec.attempt,
+                spec.status.value,
+                job.state,
+                codec.dump_spec(spec),
+                codec.dump_facts(job),
+            ]
+        answer = self._run(
+            "take_in",
+            [
+                self.keys.inbox(owner),
+                self.keys.updates(owner, command.repository),
+                *self._master_keys(base),
+                self.keys.of("masters", owner, command.repository),
+                self.keys.due(queue),
+                self.keys.of("queues"),
+            ],
+            args,
+        )
+        if answer[0] != "conflict":
+            return ()
+        sub = int(answer[1])
+        given = next(s for s in command.jobs if s.sub == sub)
+        fqid = f"{command.master}.{sub}" if sub >= 0 else str(command.master)
+        return [
+            f"jobs: {fqid} attempt {given.attempt} is enqueued already with other content: "
+            f"has {answer[2]}, got {codec.dump_spec(given)}; accepted: the same, or a new attempt"
+        ]
+
+    def withdraw(self, owner: str, entry: str, command: Withdraw) -> None:
+        master = self.master(owner, command.repository, command.master)
+        if master is not None:
+            member = batch_member(owner, command.repository, command.master, 0)[:-1]
+            base = self.keys.master(owner, command.repository, command.master)
+            self._run(
+                "withdraw",
+                [
+                    *self._master_keys(base),
+                    self.keys.of("masters", owner, command.repository),
+                    self.keys.due(f"poll.{master.lane}"),
+                ],
+                [command.master, member, self.keys.of("b", member)],
+            )
+        self.acknowledge(owner, entry, command.id, command.repository)
+
+    def acknowledge(
+        self, owner: str, entry: str, command_id: str, repository: str, why: str = ""
+    ) -> None:
+        epoch = self.epoch()
+        self._run(
+            "acknowledge",
+            [self.keys.inbox(owner), self.keys.updates(owner, repository)],
+            [entry, command_id, epoch, why],
+        )
+
+    def refresh(self, owner: str, repository: str, master: int) -> None:
+        record = self.master(owner, repository, master)
+        if record is None:
+            return
+        self._run(
+            "refresh",
+            [
+                self.keys.master(owner, repository, master),
+                self.keys.due(f"poll.{record.lane}"),
+            ],
+            [batch_member(owner, repository, master, 0)[:-1]],
+        )

@@ -1,0 +1,59 @@
+-- Apply the steps of one master's jobs and release one member of a claim.
+-- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
+--      10 due fetch  11 due merge  12 queues
+-- ARGV 1 token ('' = the owner's own word: no claim)  2 member  3 next due in ms ('' = never)
+--      4 '1': on the grid of that interval  5 master id  6 master member (O:R:M)  7 epoch
+--      8 fetch queue  9 merge queue, then per job:
+--      sub, expected state, new state ('' = only facts), old status, new status, facts, update,
+--      fetch member ('' = none)
+-- Returns {applied, refused, fetches due, merge due} | {-1} (not our claim) | {-2} (master gone)
+local held = ARGV[1] ~= ''
+if held and redis.call('HEXISTS', KEYS[1], 'm:' .. ARGV[2]) == 0 then return {-1} end
+if redis.call('EXISTS', KEYS[6]) == 0 then
+  if held then release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]) end
+  return {-2}
+end
+for i = 10, #ARGV, 8 do
+  local new = ARGV[i + 2]
+  if new ~= '' and string.sub(new, 1, 12) <= string.sub(ARGV[i + 1], 1, 12) then
+    return redis.error_reply('version must grow: ' .. ARGV[i + 1] .. ' -> ' .. new)
+  end
+end
+local now = now_ms()
+local applied, refused, fetches, updates = 0, 0, 0, {}
+for i = 10, #ARGV, 8 do
+  local sub = ARGV[i]
+  if redis.call('HGET', KEYS[7], sub) ~= ARGV[i + 1] then
+    refused = refused + 1
+  else
+    redis.call('HSET', KEYS[8], sub, ARGV[i + 5])
+    if ARGV[i + 2] ~= '' then
+      redis.call('HSET', KEYS[7], sub, ARGV[i + 2])
+      redis.call('HINCRBY', KEYS[6], 'n:' .. ARGV[i + 3], -1)
+      redis.call('HINCRBY', KEYS[6], 'n:' .. ARGV[i + 4], 1)
+      updates[#updates + 1] = ARGV[i + 6]
+      applied = applied + 1
+      if ARGV[i + 7] ~= '' then
+        redis.call('ZADD', KEYS[10], now, ARGV[i + 7])
+        fetches = fetches + 1
+      end
+    end
+  end
+end
+if fetches > 0 then redis.call('SADD', KEYS[12], ARGV[8]) end
+if applied > 0 then
+  redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', ARGV[7], 't', now,
+    'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']')
+end
+local merge = fan_in(KEYS[6], ARGV[6], KEYS[11], KEYS[12], ARGV[9], now)
+if held then
+  release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
+  redis.call('HDEL', KEYS[5], ARGV[2])
+  if ARGV[3] ~= '' then
+    local interval = tonumber(ARGV[3])
+    local due = now + interval
+    if ARGV[4] == '1' then due = (math.floor(now / interval) + 1) * interval end
+    redis.call('ZADD', KEYS[4], due, ARGV[2])
+  end
+end
+return {applied, refused, fetches, merge and 1 or 0}

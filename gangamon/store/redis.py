@@ -1,0 +1,12 @@
+"""The JobStore over Redis: every write is one Lua verb."""
+
+from __future__ import annotations
+
+from gangamon.store.claims import Claims
+from gangamon.store.commits import Commits
+from gangamon.store.intake import Intake
+from gangamon.store.lanes import Lanes
+
+
+class RedisStore(Intake, Claims, Commits, Lanes):
+    """See ``protocols.JobStore``. One per process; safe between threads and across forks."""

@@ -1,0 +1,343 @@
+"""What every JobStore must do: run against fakeredis (the same Lua) and a real server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import fakeredis
+import pytest
+
+from gangamon.domain.effect import Stage
+from gangamon.domain.job import Job
+from gangamon.domain.observation import Fetched, Observation, Seen
+from gangamon.domain.status import JobStatus
+from gangamon.domain.transition import AbsencePolicy, advance
+from gangamon.errors import LeaseLost
+from gangamon.protocols import Change, Claim
+from gangamon.store.inbox import ClientStore
+from gangamon.store.keys import Keys
+from gangamon.store.redis import RedisStore
+from tests.support.commands import (
+    LANE,
+    OWNER,
+    REPOSITORY,
+    enqueue,
+    register,
+    spec,
+    the_master,
+    withdraw,
+)
+from tests.support.redis import PrivateRedis
+from tests.support.waiting import until
+
+POLL = f"poll.{LANE}"
+DONE = Seen("done", JobStatus.COMPLETED, "test", ended_at=1.0, exit_code=0)
+RUNNING = Seen("running", JobStatus.RUNNING, "test", attributes={"id": 5})
+
+
+class Rig:
+    """A store with a registered repository, and shorthand for what the services do with it."""
+
+    def __init__(self, store: RedisStore, client: ClientStore) -> None:
+        self.store = store
+        self.client = client
+        store.register(OWNER, register())
+
+    def take(
+        self, queue: str = POLL, lease: float = 30.0, slots: int = 5, members: int = 10
+    ) -> Claim:
+        claim = self.store.claim(queue, members, lease, slots)
+        assert claim is not None
+        return claim
+
+    def change(self, sub: int, observation: Observation) -> Change:
+        job: Job = self.store.jobs(the_master(self.store), [sub])[sub]
+        return Change(sub, job, advance(job, observation, AbsencePolicy(), 10.0))
+
+    def observe(
+        self, claim: Claim, seen: dict[int, Observation], again: float | None = 5.0
+    ) -> None:
+        changes = [self.change(sub, what) for sub, what in seen.items()]
+        self.store.commit(claim.token, claim.members[0], the_master(self.store), changes, again)
+
+    def fetch_all(self) -> None:
+        while claim := self.store.claim(f"fetch.{OWNER}", 10, 30.0, 5):
+            for member in claim.members:
+                sub = int(member.rsplit(":", 1)[1].split("@")[0])
+                change = self.change(sub, Fetched(True))
+                self.store.commit(claim.token, member, the_master(self.store), [change], None)
+
+    def updates(self, kind: str) -> list[dict[str, str]]:
+        found = self.client.updates(OWNER, REPOSITORY, "0", 1000, 0)
+        return [dict(fields) for _, fields in found if fields["k"] == kind]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PrivateRedis]:
+    private = PrivateRedis(tmp_path_factory.mktemp("redis"))
+    private.start()
+    yield private
+    private.close()
+
+
+@pytest.fixture(params=["fakeredis", "redis"])
+def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
+    if request.param == "fakeredis":
+        connection = fakeredis.FakeRedis(decode_responses=True, protocol=2)
+        url = ""
+    else:
+        private: PrivateRedis = request.getfixturevalue("server")
+        connection, url = private.connection(), private.url
+        connection.flushall()
+    return Rig(
+        RedisStore(url, "gm", connection=connection), ClientStore(url, "gm", connection=connection)
+    )
+
+
+def test_taken_in_jobs_are_due_at_once(rig: Rig) -> None:
+    """An enqueued batch is one member of its lane's queue, with all of its jobs."""
+    assert not rig.store.enqueue(OWNER, "", enqueue(3))
+    claim = rig.take()
+    assert claim.jobs == 3
+    (batch,) = rig.store.batches(claim.members)
+    assert sorted(batch.jobs) == [0, 1, 2]
+    assert batch.jobs[1].status is JobStatus.SUBMITTED
+    assert batch.specs[1].native_id == "n1"
+    assert the_master(rig.store).counts[JobStatus.SUBMITTED] == 3
+
+
+def test_the_same_content_twice_changes_nothing(rig: Rig) -> None:
+    """A command that arrives again is acknowledged and makes nothing due twice."""
+    rig.store.enqueue(OWNER, "", enqueue(3))
+    rig.take()
+    assert not rig.store.enqueue(OWNER, "", enqueue(3, "e2"))
+    assert rig.store.claim(POLL, 10, 30.0, 5) is None
+    assert [ack["why"] for ack in rig.updates("a")] == ["", ""]
+    assert the_master(rig.store).counts[JobStatus.SUBMITTED] == 3
+
+
+def test_other_content_is_refused_whole(rig: Rig) -> None:
+    """Same job and attempt with another native id: a fault naming it, and nothing is done."""
+    rig.store.enqueue(OWNER, "", enqueue(2))
+    faults = rig.store.enqueue(OWNER, "", enqueue([spec(5), spec(1, native_id="x")], "e2"))
+    assert len(faults) == 1
+    assert "7.1 attempt 1" in faults[0]
+    assert 5 not in rig.store.jobs(the_master(rig.store), None)
+
+
+def test_an_inbox_entry_applies_once(rig: Rig) -> None:
+    """Two ticks that read the same entry: the second finds it gone."""
+    (entry,) = rig.client.send(OWNER, ["{}"])
+    rig.store.enqueue(OWNER, entry, enqueue(2))
+    assert rig.store.inbox(10) == []
+    rig.store.enqueue(OWNER, entry, enqueue([spec(9)], "e2"))
+    assert 9 not in rig.store.jobs(the_master(rig.store), None)
+    assert len(rig.updates("a")) == 1
+
+
+def test_a_claim_is_exclusive_and_bounded_by_slots(rig: Rig) -> None:
+    """A claimed member is not claimed again; slots bound the claims of a queue."""
+    rig.store.enqueue(OWNER, "", enqueue([spec(0)], "e1"))
+    rig.store.enqueue(OWNER, "", enqueue([spec(1)], "e2"))
+    first = rig.take(slots=1, members=1)
+    assert rig.store.claim(POLL, 1, 30.0, slots=1) is None
+    second = rig.take(slots=2, members=1)
+    assert first.members != second.members
+
+
+def test_a_claim_is_begun_once(rig: Rig) -> None:
+    """A doubled message finds the claim begun; a lost lease cannot be begun."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    claim = rig.take()
+    begun = rig.store.begin(claim.token, "w1", 30.0)
+    assert begun is not None
+    assert begun.members == claim.members
+    assert rig.store.begin(claim.token, "w2", 30.0) is None
+    assert rig.store.begin("nonsense", "w1", 30.0) is None
+    assert rig.store.rescue() == []
+
+
+def test_an_expired_lease_goes_back_and_its_token_counts_no_more(rig: Rig) -> None:
+    """Rescue makes the members due; the stale worker's commit is refused and changes nothing."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    stale = rig.take(lease=0.05)
+    until(lambda: POLL in rig.store.rescue(), 5, "the lease expires")
+    fresh = rig.take()
+    assert fresh.members == stale.members
+    with pytest.raises(LeaseLost):
+        rig.observe(stale, {0: DONE})
+    assert rig.store.jobs(the_master(rig.store), [0])[0].status is JobStatus.SUBMITTED
+    rig.observe(fresh, {0: RUNNING})
+    assert rig.store.jobs(the_master(rig.store), [0])[0].status is JobStatus.RUNNING
+
+
+def test_a_renewed_lease_is_not_rescued(rig: Rig) -> None:
+    """Renewing keeps a short lease alive past its first end."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    kept = rig.take(lease=0.05)
+    rig.store.renew([kept.token], 30.0)
+    rig.store.enqueue(OWNER, "", enqueue([spec(1)], "e2"))
+    rig.take(lease=0.05)
+    until(lambda: rig.store.rescue(), 5, "the lease that was not renewed expires")
+    assert rig.store.rescue() == []
+    rig.observe(kept, {0: RUNNING})
+
+
+def test_commit_applies_only_to_the_job_as_it_was_read(rig: Rig) -> None:
+    """Compare and swap: a step computed from an older state is refused, and counted."""
+    rig.store.enqueue(OWNER, "", enqueue(2))
+    claim = rig.take()
+    old = rig.change(0, DONE)
+    rig.store.commit("", "", the_master(rig.store), [rig.change(0, RUNNING)], None)
+    done = rig.store.commit(
+        claim.token, claim.members[0], the_master(rig.store), [old, rig.change(1, RUNNING)], 5.0
+    )
+    assert (done.applied, done.refused) == (1, 1)
+    assert rig.store.jobs(the_master(rig.store), [0])[0].status is JobStatus.RUNNING
+
+
+def test_a_transition_its_counters_its_update_and_its_fetch_are_one(rig: Rig) -> None:
+    """One commit writes state, counters, update and the due fetch."""
+    rig.store.enqueue(OWNER, "", enqueue(2))
+    rig.observe(rig.take(), {0: DONE, 1: RUNNING}, again=0.001)
+    counts = the_master(rig.store).counts
+    assert counts[JobStatus.COMPLETING] == counts[JobStatus.RUNNING] == 1
+    assert counts[JobStatus.SUBMITTED] == 0
+    (update,) = rig.updates("t")
+    assert '"completing"' in update["d"]
+    assert '"id":5' in update["d"]
+    assert rig.take(f"fetch.{OWNER}").members == (f"{OWNER}:{REPOSITORY}:7:0@1",)
+    until(lambda: rig.store.claim(POLL, 10, 30, 5), 5, "the batch is due again")
+
+
+def test_the_merge_is_due_exactly_once(rig: Rig) -> None:
+    """Fan-in: after the last of all subjobs, in several batches, and never again."""
+    rig.store.enqueue(OWNER, "", enqueue([spec(0)], "e1", total=2))
+    rig.observe(rig.take(), {0: DONE}, again=None)
+    rig.fetch_all()
+    assert rig.store.claim(f"merge.{OWNER}", 1, 30.0, 5) is None
+    rig.store.enqueue(OWNER, "", enqueue([spec(1)], "e2", total=2))
+    rig.observe(rig.take(), {1: DONE}, again=None)
+    rig.fetch_all()
+    assert rig.take(f"merge.{OWNER}").members == (f"{OWNER}:{REPOSITORY}:7@1",)
+    assert rig.store.claim(f"merge.{OWNER}", 1, 30.0, 5) is None
+    assert the_master(rig.store).phase == "merge"
+
+
+def end(rig: Rig, attempt: int = 1) -> None:
+    """Work the master's stages to the end."""
+    for stage in (Stage.MERGE, Stage.CHECK, Stage.NOTIFY):
+        claim = rig.take(f"{stage}.{OWNER}")
+        master = the_master(rig.store)
+        assert master.attempt == attempt
+        final = JobStatus.COMPLETED if stage is Stage.NOTIFY else None
+        result = {"ok": True, "mergers": []} if stage is Stage.MERGE else {"ok": True}
+        rig.store.commit_stage(claim.token, claim.members[0], master, stage, result, final)
+
+
+def test_the_stages_follow_each_other_to_the_final_status(rig: Rig) -> None:
+    """merge, check, notify; the last writes the master's status and its update."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    rig.observe(rig.take(), {0: DONE}, again=None)
+    rig.fetch_all()
+    end(rig)
+    master = the_master(rig.store)
+    assert (master.phase, master.status) == ("done", JobStatus.COMPLETED)
+    (final,) = rig.updates("f")
+    assert (final["m"], final["a"], final["s"]) == ("7", "1", "completed")
+
+
+def test_a_resubmitted_subjob_opens_its_master_again(rig: Rig) -> None:
+    """A new attempt of a subjob: new attempt of the ended master, merged anew, once."""
+    rig.store.enqueue(OWNER, "", enqueue(2))
+    rig.observe(rig.take(), {0: DONE, 1: DONE}, again=None)
+    rig.fetch_all()
+    end(rig)
+    rig.store.enqueue(OWNER, "", enqueue([spec(1, attempt=2)], "e2", total=2))
+    master = the_master(rig.store)
+    assert (master.phase, master.attempt, master.status) == ("open", 2, None)
+    assert master.counts[JobStatus.COMPLETED] == 1
+    rig.observe(rig.take(), {1: DONE}, again=None)
+    rig.fetch_all()
+    end(rig, attempt=2)
+    assert len(rig.updates("f")) == 2
+
+
+def test_an_older_attempt_is_ignored(rig: Rig) -> None:
+    """A late command of an attempt that is over changes nothing."""
+    rig.store.enqueue(OWNER, "", enqueue([spec(0, attempt=2)]))
+    assert not rig.store.enqueue(OWNER, "", enqueue([spec(0, attempt=1)], "e2"))
+    assert rig.store.jobs(the_master(rig.store), [0])[0].attempt == 2
+
+
+def test_a_resubmitted_job_is_asked_in_its_newer_batch_only(rig: Rig) -> None:
+    """Its old batch still lives for the others."""
+    rig.store.enqueue(OWNER, "", enqueue(2))
+    rig.store.enqueue(OWNER, "", enqueue([spec(1, attempt=2)], "e2", total=2))
+    batches = rig.store.batches(rig.take().members)
+    assert [sorted(batch.jobs) for batch in batches] == [[0], [1]]
+
+
+def test_withdrawn_is_forgotten_and_running_work_finds_it_gone(rig: Rig) -> None:
+    """No key of it stays; a commit on it applies nothing and frees the slot."""
+    rig.store.enqueue(OWNER, "", enqueue(2))
+    claim = rig.take(slots=1)
+    master = the_master(rig.store)
+    change = rig.change(0, DONE)
+    rig.store.withdraw(OWNER, "", withdraw())
+    assert rig.store.master(OWNER, REPOSITORY, 7) is None
+    done = rig.store.commit(claim.token, claim.members[0], master, [change], 5.0)
+    assert (done.applied, done.refused) == (0, 1)
+    assert rig.store.batches(claim.members) == []
+    assert rig.client.depth(POLL) == (0, 0)
+    left = rig.store._redis.keys(Keys("gm").of("m", "*")) + rig.store._redis.keys("gm:b:*")
+    assert left == []
+
+
+def test_postponed_members_count_their_tries(rig: Rig) -> None:
+    """Put off: due later, counted in a row; dropped: gone for good."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    claim = rig.take()
+    assert rig.store.postpone(claim.token, POLL, claim.members[0], 0.001) == 1
+    again = until(lambda: rig.store.claim(POLL, 10, 30.0, 5), 5, "due again")
+    assert rig.store.tries(POLL, again.members[0]) == 1
+    rig.store.drop(again.token, POLL, again.members[0])
+    assert rig.store.tries(POLL, again.members[0]) == 0
+    assert rig.client.depth(POLL) == (0, 0)
+
+
+def test_refresh_makes_waiting_batches_due(rig: Rig) -> None:
+    """The owner's refresh beats the interval."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    rig.observe(rig.take(), {0: RUNNING}, again=3600)
+    assert rig.store.claim(POLL, 10, 30.0, 5) is None
+    rig.store.refresh(OWNER, REPOSITORY, 7)
+    assert rig.take().jobs == 1
+
+
+def test_history_and_evidence_survive_the_store(rig: Rig) -> None:
+    """What `why` prints is what was decided."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    rig.observe(rig.take(), {0: DONE}, again=None)
+    rig.fetch_all()
+    job = rig.store.jobs(the_master(rig.store), [0])[0]
+    assert [e.status for e in job.history] == [
+        JobStatus.SUBMITTED,
+        JobStatus.COMPLETING,
+        JobStatus.COMPLETED,
+    ]
+    assert job.evidence is not None
+    assert (job.evidence.exit_code, job.evidence.source) == (0, "test")
+
+
+def test_the_epoch_lasts_and_begins_anew_when_emptied(rig: Rig) -> None:
+    """One id for one life of the store."""
+    first = rig.store.epoch()
+    assert rig.store.epoch() == first
+    assert not rig.store.rebuilt()
+    rig.store.mark_rebuilt()
+    assert rig.store.rebuilt()
+    rig.store._redis.flushall()
+    assert rig.store.epoch() != first
+    assert not rig.store.rebuilt()

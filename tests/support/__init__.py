@@ -1,0 +1,1 @@
+"""What several test folders share: private servers, commands, waiting."""

@@ -1,0 +1,1 @@
+"""The Celery side: application, tasks, queues, beat, and the supervisor of one machine."""

@@ -1,0 +1,115 @@
+"""The Celery application. With ``gangamon.client`` the only place that wires the parts.
+
+Settings measured on Celery 5.7 with the Redis transport: messages may be lost, doubled or late
+whatever is set, so none matters; these make it rare, and recovery quick.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+
+from celery import Celery
+
+from gangamon import backends, fetchers, instance, postprocess, settings
+from gangamon.dispatch import CeleryQueue
+from gangamon.postprocess import manifest
+from gangamon.protocols import Backend
+from gangamon.services.check import Check
+from gangamon.services.clock import SystemClock
+from gangamon.services.due import Capacity, Dispatcher
+from gangamon.services.fetch import Fetch
+from gangamon.services.intake import Intake
+from gangamon.services.leases import LeaseKeeper
+from gangamon.services.merge import Merge
+from gangamon.services.notify import Notify
+from gangamon.services.poll import Poll
+from gangamon.services.tick import Tick
+from gangamon.settings import Settings
+from gangamon.store.journal import FileJournal
+from gangamon.store.redis import RedisStore
+from workers import beat, routing, signals
+
+SETTINGS = settings.load()
+BROKER = instance.redis_url(SETTINGS) or "redis://127.0.0.1:6379/0"
+
+
+def broker_url(url: str) -> str:
+    """The URL in kombu's spelling: a unix socket is ``redis+socket://``."""
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
+
+
+app = Celery("gangamon", broker=broker_url(BROKER), include=["workers.tasks"])
+app.conf.update(
+    task_ignore_result=True,
+    result_backend=None,
+    task_serializer="json",
+    accept_content=["json"],
+    task_acks_late=True,
+    task_retry_on_worker_lost=True,
+    task_reject_on_worker_lost=False,
+    task_annotations={"*": {"max_retries": 2, "default_retry_delay": 5}},
+    worker_prefetch_multiplier=1,
+    task_create_missing_queues=True,
+    task_default_queue=routing.TICK,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_channel_error_retry=True,
+    broker_transport_options={
+        # The same in every application on this broker. Longer than a task may wait and run.
+        "visibility_timeout": 3600,
+        "unacked_restore_interval": 10,
+        "unacked_restore_throttle": 1,
+        "socket_timeout": 15,
+        "socket_connect_timeout": 5,
+        "socket_keepalive": not BROKER.startswith("unix:"),
+        "health_check_interval": 10,
+        "global_keyprefix": f"{SETTINGS.redis_prefix}:celery:",
+        "queue_order_strategy": "round_robin",
+    },
+    worker_soft_shutdown_timeout=10,
+    worker_enable_soft_shutdown_on_idle=False,
+    worker_max_tasks_per_child=5000,
+    worker_send_task_events=True,
+    task_send_sent_event=False,
+    worker_hijack_root_logger=True,
+    worker_redirect_stdouts=False,
+    **beat.schedule(SETTINGS.tick_seconds),
+)
+signals.connect()
+
+
+class Services:
+    """The services, wired. Nothing connects before it is used, so a fork may come between."""
+
+    def __init__(self, settings: Settings, url: str, app: Celery) -> None:
+        clock = SystemClock()
+        store = RedisStore(url, settings.redis_prefix)
+        keeper = LeaseKeeper(store, settings.lease_seconds)
+
+        @cache
+        def backend(name: str) -> Backend:
+            return backends.configured(backends.load(name), settings.backends)
+
+        dispatcher = Dispatcher(
+            store,
+            CeleryQueue(app, expires=settings.lease_seconds),
+            backend,
+            Capacity(
+                fetch_slots=2 * settings.transfer_threads,
+                stage_slots=2 * settings.merge_processes,
+                lease=settings.lease_seconds,
+            ),
+        )
+        journal = FileJournal(settings.journal_dir)
+        intake = Intake(store, journal, backends.names, postprocess.kinds, clock)
+        self.tick = Tick(store, intake, dispatcher)
+        self.poll = Poll(store, keeper, dispatcher, backend, clock)
+        self.fetch = Fetch(
+            store, keeper, dispatcher, fetchers.for_backend, settings.fetch_attempts, clock
+        )
+        self.merge = Merge(store, keeper, dispatcher, postprocess.for_kind)
+        self.check = Check(store, keeper, dispatcher, manifest.verify)
+        self.notify = Notify(store, keeper, dispatcher, settings.notify_command)
+
+
+services = Services(SETTINGS, BROKER, app)

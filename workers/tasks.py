@@ -1,0 +1,68 @@
+"""The tasks: each hands its claim to a service. Names and arguments are what Flower shows."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Protocol
+
+from gangamon.errors import TransientError
+from workers.app import app, services
+
+log = logging.getLogger(__name__)
+
+#: Messages of this version and the one before are understood.
+VERSIONS = (1,)
+
+
+class Service(Protocol):
+    def run(self, token: str, worker: str) -> int: ...
+
+
+@app.task(name="gangamon.tick", send_events=False)
+def tick() -> int:
+    """Take commands in, take expired leases back, send what is due; claims sent."""
+    try:
+        return services.tick.run()
+    except TransientError as error:
+        log.warning("tick: %s; the next one does it", error)
+        return 0
+
+
+@app.task(name="gangamon.poll", bind=True)
+def poll(self: Any, lane: str, *, jobs: int, claim: str, v: int = 1) -> int:
+    """One query of ``lane`` about ``jobs`` jobs; transitions applied."""
+    return _run(services.poll, self, claim, v)
+
+
+@app.task(name="gangamon.fetch", bind=True)
+def fetch(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+    """Bring the outputs of ``jobs`` jobs; how many ended."""
+    return _run(services.fetch, self, claim, v)
+
+
+@app.task(name="gangamon.merge", bind=True)
+def merge(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+    """Merge the files of a master job."""
+    return _run(services.merge, self, claim, v)
+
+
+@app.task(name="gangamon.check", bind=True)
+def check(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+    """Check what was merged."""
+    return _run(services.check, self, claim, v)
+
+
+@app.task(name="gangamon.notify", bind=True)
+def notify(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+    """Say that a master job has ended."""
+    return _run(services.notify, self, claim, v)
+
+
+def _run(service: Service, task: Any, claim: str, version: int) -> int:
+    if version not in VERSIONS:
+        raise ValueError(f"message version {version}; understood: {VERSIONS}")
+    try:
+        return service.run(claim, f"{task.request.hostname}:{task.request.id}")
+    except TransientError as error:
+        log.warning("%s %s: %s; its lease brings it back", task.name, claim, error)
+        return 0
