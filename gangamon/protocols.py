@@ -253,6 +253,10 @@ class JobStore(Protocol):
         """Take a command out of the inbox and answer it: done, or refused with the reason."""
         ...
 
+    def taken(self, owner: str, command_id: str) -> bool:
+        """Whether a command of this id was taken in before (``enqueue`` looks by itself)."""
+        ...
+
     def refresh(self, owner: str, repository: str, master: int) -> None:
         """Make the batches of a master due now."""
         ...

@@ -15,6 +15,7 @@ from workers.places import Places
 
 REDIS = "redis"
 FLOWER = "flower"
+TICK = "worker-tick"
 FLOWER_USER = "gangamon"
 #: supervisord stops one group after the other: Redis last, all else at the same time.
 SERVICES = "services"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,21 +39,33 @@ def down(settings: Settings) -> tuple[Instance | None, int]:
         return None, processes.sweep(places.state)
     with held(places):
         found = instances.read(settings.instance_file)
-        return found, end_all(settings, places)
+        if found:
+            places = places_of(settings, found)
+        return found, end_all(settings, places, found)
 
 
-def end_all(settings: Settings, places: Places) -> int:
-    """End supervisord, which ends its programs, workers first; then what is left over."""
-    found = [
+def places_of(settings: Settings, found: Instance) -> Places:
+    """Where it runs, which the settings may have left since."""
+    state = settings.state_dir.resolve()
+    return Places(state, Path(found.local_dir), Path(found.supervisor).parent)
+
+
+def end_all(settings: Settings, places: Places, known: Instance | None = None) -> int:
+    """End supervisord, which ends its programs, workers first; then what is left over: how many
+    processes that were, besides those of the ``known`` instance."""
+    supervisors = [
         process
         for process in processes.of_state(places.state)
         if "supervisor.supervisord" in _command(process)
     ]
-    processes.end(found, STOP)
-    left = processes.sweep(places.state)
+    processes.end(supervisors, STOP)
+    left = sum(known is None or process.pid != known.pid for process in supervisors)
+    left += processes.sweep(places.state)
     settings.instance_file.unlink(missing_ok=True)
     for path in (places.redis_socket, places.supervisor_socket):
         path.unlink(missing_ok=True)
+    with suppress(OSError):
+        places.sockets.rmdir()
     return left
 
 
@@ -76,7 +89,7 @@ def ps(settings: Settings) -> dict[str, Any]:
     if not processes.carries(found.pid, found.id):
         return {"running": False, "stale": asdict(found)}
     report["programs"] = []
-    places = directories.plan(settings)
+    places = places_of(settings, found)
     try:
         states = states_of(found.supervisor)
     except rpc.SupervisorAway as error:

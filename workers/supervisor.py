@@ -25,7 +25,7 @@ from gangamon.settings import Settings
 from workers import places as directories
 from workers import processes, programs
 from workers.locks import held
-from workers.running import RUNNING, all_run, down, end_all, ps, restart, shown, when
+from workers.running import RUNNING, all_run, down, end_all, places_of, ps, restart, shown, when
 from workers.up import up
 
 FAILED, REFUSED, NOTHING = 1, 2, 3
@@ -60,7 +60,8 @@ def main() -> None:
 def up_command(foreground: bool, no_flower: bool, take_over: bool, as_json: bool) -> None:
     """Start Redis, beat, the workers and Flower, and return when they run."""
     for number in SIGNALS:
-        signal.signal(number, _stop_on_signal)
+        if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
+            signal.signal(number, _stop_on_signal)
     try:
         settings = configuration.load()
         found, already = up(settings, flower=not no_flower, take_over=take_over)
@@ -70,6 +71,8 @@ def up_command(foreground: bool, no_flower: bool, take_over: bool, as_json: bool
     except KeyboardInterrupt:
         click.echo("gangamon: ended before everything ran; nothing is left", err=True)
         sys.exit(FAILED)
+    if foreground and not already:
+        sys.exit(_stay(settings, found, as_json))
     _say(settings, found, already, as_json)
     if already:
         broken = [p for p in report.get("programs", ()) if p["state"] != RUNNING]
@@ -80,8 +83,6 @@ def up_command(foreground: bool, no_flower: bool, take_over: bool, as_json: bool
         if "fault" in report:
             click.echo(f"gangamon: {report['fault']}; run gangamon down, then up", err=True)
         sys.exit(FAILED if broken or "fault" in report else 0)
-    if foreground:
-        sys.exit(_stay(settings, found))
 
 
 def _say(settings: Settings, found: Instance, already: bool, as_json: bool) -> None:
@@ -100,24 +101,23 @@ def _say(settings: Settings, found: Instance, already: bool, as_json: bool) -> N
     click.echo(f"  logs    {directories.plan(settings).logs}")
 
 
-def _stay(settings: Settings, found: Instance) -> int:
+def _stay(settings: Settings, found: Instance, as_json: bool) -> int:
     """Until a signal, or the end of supervisord; then everything is ended."""
-    code = 0
+    asked = False
     try:
+        _say(settings, found, False, as_json)
         while processes.carries(found.pid, found.id):
             time.sleep(0.2)
-        # `gangamon down` takes the instance file away; what dies leaves it.
-        code = FAILED if instances.read(settings.instance_file) == found else 0
     except KeyboardInterrupt:
-        pass
-    places = directories.plan(settings)
+        asked = True
+    places = places_of(settings, found)
     with held(places):
-        # A `down` and another `up` may have come first.
-        if instances.read(settings.instance_file) == found:
-            end_all(settings, places)
-    if code:
+        if instances.read(settings.instance_file) != found:
+            return 0  # a `down` came first, and perhaps another `up`
+        end_all(settings, places)
+    if not asked:
         click.echo("gangamon: supervisord died; everything was ended", err=True)
-    return code
+    return 0 if asked else FAILED
 
 
 @main.command("down")

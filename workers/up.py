@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import math
 import os
 import secrets
 import shutil
@@ -17,7 +18,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from gangamon import instance as instances
-from gangamon.errors import BadInput, PermanentError
+from gangamon import settings as configuration
+from gangamon.errors import BadInput, PermanentError, TransientError
 from gangamon.instance import Instance
 from gangamon.settings import Settings, hostname
 from workers import places as directories
@@ -31,7 +33,7 @@ from workers.running import RUNNING, Elsewhere, elsewhere, end_all, shown, state
 READY = 60.0
 LOADING = 900.0
 
-_BROKEN = ("BACKOFF", "FATAL", "EXITED", "STOPPED", "UNKNOWN")
+_BROKEN = ("BACKOFF", "FATAL", "EXITED")
 
 Runs = Callable[[Settings, Places, str, Flower | None], list[Program]]
 
@@ -63,29 +65,23 @@ def up(
 
 
 def _start(settings: Settings, places: Places, flower: bool, runs: Runs) -> Instance:
-    identity = secrets.token_hex(8)
     page = _flower(settings, places) if flower and settings.flower_enabled else None
     all_of_them = runs(settings, places, hostname(), page)
-    environment = programs.environment(settings, places, identity, os.environ)
     if settings.redis_url:
         _reach(settings)
-    for path, text in (
-        (places.redis_config, redis_server.configuration(places)),
-        (places.supervisor_config, programs.configuration(places, identity, all_of_them)),
-    ):
-        directories.write(path, text)
+    start = _Start(settings, places, all_of_them, page)
+    directories.write(places.redis_config, redis_server.configuration(places))
+    text = programs.configuration(places, start.identity, all_of_them)
+    directories.write(places.supervisor_config, text)
     for path in places.starts.iterdir():
         path.unlink()
     _set_stale_data_aside(places)
-    sizes = {p.name: size(programs.log(places, p.name)) for p in all_of_them}
     try:
-        supervisord = _supervisord(places, environment)
-        _wait_until_ready(settings, places, all_of_them, page, supervisord, environment, sizes)
         started = Instance(
-            id=identity,
+            id=start.identity,
             host=hostname(),
-            pid=supervisord.pid,
-            redis_url=environment["GANGAMON_REDIS_URL"],
+            pid=start.run(),
+            redis_url=start.environment["GANGAMON_REDIS_URL"],
             flower_url=page.url if page else "",
             local_dir=str(places.local),
             started=time.time(),
@@ -96,6 +92,128 @@ def _start(settings: Settings, places: Places, flower: bool, runs: Runs) -> Inst
     except BaseException:
         end_all(settings, places)
         raise
+
+
+class _Start:
+    """One start: the programs, and how far each has come."""
+
+    def __init__(
+        self, settings: Settings, places: Places, runs: Sequence[Program], page: Flower | None
+    ) -> None:
+        self.identity = secrets.token_hex(8)
+        self.environment = programs.environment(settings, places, self.identity, os.environ)
+        self._settings = settings
+        self._places = places
+        self._programs = {program.name: program for program in runs}
+        self._page = page
+        self._socket = str(places.supervisor_socket)
+        self._sizes = {name: _size(programs.log(places, name)) for name in self._programs}
+        self._supervisord: subprocess.Popen[bytes] | None = None
+
+    def run(self) -> int:
+        """Redis answers; then every program runs, every worker answers a ping, a tick was done,
+        and Flower answers. supervisord's pid."""
+        self._supervisord = supervisord = _supervisord(self._places, self.environment)
+        deadline = time.monotonic() + READY
+        while not self._states():
+            pause(deadline, f"supervisord: no answer within {READY:.0f} s")
+        if programs.REDIS in self._programs:
+            self._wait_for_redis()
+        for program in self._programs.values():
+            if program.name != programs.REDIS:
+                rpc.call(self._socket, "startProcess", f"{program.group}:{program.name}", False)
+        self._wait_for_all()
+        return supervisord.pid
+
+    def _wait_for_redis(self) -> None:
+        deadline = time.monotonic() + READY
+        while (answer := redis_server.ping(self._places.redis_socket)) != "PONG":
+            self._states()
+            if answer == "LOADING":
+                deadline = max(deadline, time.monotonic() + LOADING)
+            pause(deadline, f"redis: no answer within {READY:.0f} s: {answer}")
+
+    def _wait_for_all(self) -> None:
+        began = time.monotonic()
+        silent = {p.node: p.name for p in self._programs.values() if p.node}
+        application = _Application(self.environment) if silent else None
+        # Beat's first tick comes after one period.
+        ticks = self._settings.tick_seconds < READY / 4
+        while True:
+            waiting = {
+                name: info["statename"]
+                for name, info in self._states().items()
+                if info["statename"] != RUNNING
+            }
+            if application:
+                for node in application.ping(sorted(silent)) if silent else ():
+                    silent.pop(node, None)
+                waiting |= dict.fromkeys(silent.values(), "does not answer a ping")
+                if ticks and not waiting and application.tick_age() > time.monotonic() - began:
+                    waiting[programs.TICK] = "has not done a tick"
+            if self._page and not _answers(self._page):
+                waiting[programs.FLOWER] = f"does not answer at {self._page.url}"
+            if not waiting:
+                return
+            if time.monotonic() - began > READY:
+                said = [self._said(f"{name} {fault}", name) for name, fault in waiting.items()]
+                raise DidNotStart(f"not ready within {READY:.0f} s\n" + "\n".join(said))
+            time.sleep(0.1)
+
+    def _states(self) -> dict[str, dict[str, Any]]:
+        """supervisord's view by program, empty if it does not answer yet. DidNotStart if a
+        program failed."""
+        if self._supervisord and (code := self._supervisord.poll()) is not None:
+            said = _tail(self._places.logs / "supervisord.out", 0)
+            raise DidNotStart(f"supervisord ended with exit code {code}:\n{said}")
+        try:
+            found = states_of(self._socket)
+        except rpc.SupervisorAway:
+            return {}
+        for name, info in found.items():
+            if info["spawnerr"] or info["statename"] in _BROKEN:
+                fault = info["spawnerr"] or f"exit code {info['exitstatus']}"
+                raise DidNotStart(self._said(f"{name} did not start: {fault}", name))
+        return found
+
+    def _said(self, fault: str, name: str) -> str:
+        log = programs.log(self._places, name)
+        return f"{fault}; last lines of {log}:\n{_tail(log, self._sizes[name])}"
+
+
+class _Application:
+    """Our Celery application, as its processes have it. That a process lives says little: a
+    worker may not reach Redis, a tick may fail each time."""
+
+    def __init__(self, environment: dict[str, str]) -> None:
+        os.environ.update(environment)
+        # By that our processes are known, and this is none.
+        del os.environ["GANGAMON_INSTANCE"]
+        from gangamon.client import Client  # with redis and celery long to import
+
+        try:
+            from workers.app import app
+        except ImportError as error:
+            raise DidNotStart(f"the Celery application cannot be imported: {error}") from error
+        self._app = app
+        self._client = Client(configuration.load())
+
+    def ping(self, nodes: Sequence[str]) -> set[str]:
+        """Which workers answer, asked as `celery inspect ping` does."""
+        from kombu.exceptions import OperationalError
+
+        try:
+            asked = self._app.control.inspect(destination=list(nodes), timeout=1.0)
+            return set(asked.ping() or ())
+        except (OperationalError, OSError):
+            return set()
+
+    def tick_age(self) -> float:
+        try:
+            age = self._client.tick_age()
+        except TransientError:
+            age = None
+        return math.inf if age is None else age
 
 
 def _supervisord(places: Places, environment: dict[str, str]) -> subprocess.Popen[bytes]:
@@ -111,83 +229,6 @@ def _supervisord(places: Places, environment: dict[str, str]) -> subprocess.Pope
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-
-
-def _wait_until_ready(
-    settings: Settings,
-    places: Places,
-    all_of_them: Sequence[Program],
-    page: Flower | None,
-    supervisord: subprocess.Popen[bytes],
-    environment: dict[str, str],
-    sizes: dict[str, int],
-) -> None:
-    """Redis answers; then every program runs, every worker answers a ping, and so does Flower."""
-
-    def states() -> dict[str, dict[str, Any]]:
-        if (code := supervisord.poll()) is not None:
-            said = tail(places.logs / "supervisord.out", 0)
-            raise DidNotStart(f"supervisord ended with exit code {code}:\n{said}")
-        try:
-            found = states_of(str(places.supervisor_socket))
-        except rpc.SupervisorAway:
-            return {}
-        for program in all_of_them:
-            info = found.get(program.name)
-            if info and info["statename"] in _BROKEN and programs.starts(places, program.name):
-                raise _failure(places, program, info, sizes)
-            if info and info["spawnerr"]:
-                raise _failure(places, program, info, sizes)
-        return found
-
-    if any(program.name == programs.REDIS for program in all_of_them):
-        deadline, answer = time.monotonic() + READY, ""
-        while answer != "PONG":
-            states()
-            answer = redis_server.ping(places.redis_socket)
-            if answer == "LOADING":
-                deadline = max(deadline, time.monotonic() + LOADING)
-            pause(deadline, f"redis: no answer within {READY:.0f} s: {answer}")
-    names = [program for program in all_of_them if program.name != programs.REDIS]
-    deadline = time.monotonic() + READY
-    while not states():
-        pause(deadline, f"supervisord: no answer within {READY:.0f} s")
-    for program in names:
-        rpc.call(
-            str(places.supervisor_socket), "startProcess", f"{program.group}:{program.name}", False
-        )
-    deadline = time.monotonic() + READY
-    silent = {program.node for program in names if program.node}
-    ping = _pinger(environment) if silent else None
-    while True:
-        found = states()
-        waiting = [p.name for p in all_of_them if found.get(p.name, {}).get("statename") != RUNNING]
-        if ping and silent:
-            silent -= ping(sorted(silent))
-        waiting += sorted(silent)
-        if page and not _answers(page):
-            waiting.append(page.url)
-        if not waiting:
-            return
-        pause(deadline, f"not ready within {READY:.0f} s: {', '.join(waiting)}; see {places.logs}")
-
-
-def _pinger(environment: dict[str, str]) -> Callable[[Sequence[str]], set[str]]:
-    """Asks Celery workers by name, as `celery inspect ping` does; which of them answered."""
-    # The app reads the settings that its processes have, not those of who calls.
-    os.environ.update(environment)
-    del os.environ["GANGAMON_INSTANCE"]
-    from kombu.exceptions import OperationalError
-
-    from workers.app import app
-
-    def ping(nodes: Sequence[str]) -> set[str]:
-        try:
-            return set(app.control.inspect(destination=list(nodes), timeout=1.0).ping() or ())
-        except (OperationalError, OSError):
-            return set()
-
-    return ping
 
 
 def _reach(settings: Settings) -> None:
@@ -265,20 +306,11 @@ def _set_stale_data_aside(places: Places) -> None:
     directories.write(places.last_host, f"{hostname()}\n")
 
 
-def _failure(
-    places: Places, program: Program, info: dict[str, Any], sizes: dict[str, int]
-) -> DidNotStart:
-    log = programs.log(places, program.name)
-    said = info["spawnerr"] or f"exit code {info['exitstatus']}"
-    lines = tail(log, sizes.get(program.name, 0))
-    return DidNotStart(f"{program.name} did not start: {said}; last lines of {log}:\n{lines}")
-
-
-def size(path: Path) -> int:
+def _size(path: Path) -> int:
     return path.stat().st_size if path.exists() else 0
 
 
-def tail(path: Path, since: int, lines: int = 12) -> str:
+def _tail(path: Path, since: int, lines: int = 12) -> str:
     """The last lines that were written after ``since`` bytes, each indented."""
     try:
         data = path.read_bytes()

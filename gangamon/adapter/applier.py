@@ -19,6 +19,9 @@ from gangamon.domain.status import FINAL, RANK, JobStatus
 
 logger = getLogger("gangamon")
 
+#: Seconds after the last subjob's end until the master's end is asked for, should it be missed.
+OVERDUE = 30.0
+
 _STATUSES = {status.value: status for status in JobStatus}
 _OLDEST = Version(0, 0, 0)
 
@@ -32,6 +35,7 @@ class Applier:
     def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
         self._reader, self._alive = reader, alive
         self.lags: deque[float] = deque(maxlen=200_000)
+        self.busy = False
 
     def apply(self, watched: Watched, updates: Iterable[Any]) -> None:
         """Drop what is old, show the rest. Raises Gone, Locked."""
@@ -74,7 +78,7 @@ class Applier:
         if old not in POLLED and old != "completing":
             return  # the user, or Ganga, has ended it: that stands
         _attributes(job, update.attributes)
-        status = _shown(update.status)
+        status = shown(update.status)
         if status == old or (update.sub == UNSPLIT and update.status in FINAL):
             return  # the end of a job that was not split comes with its master's record
         if update.status in FINAL:
@@ -93,10 +97,22 @@ class Applier:
         """Ganga's roll-up from our own counters, once per batch, and never to an end: that comes
         when the service has merged."""
         status = self.rolled_up(watched)
+        if self.over(watched) and watched.finish_at is None:
+            watched.finish_at = time.monotonic() + OVERDUE
         if status is None or status in FINAL or master.status not in POLLED:
             return
-        if _shown(status) != master.status and _shown(status) in POLLED:
-            master.updateStatus(_shown(status))
+        if shown(status) != master.status and shown(status) in POLLED:
+            self.busy = True
+            try:
+                master.updateStatus(shown(status))
+            finally:
+                self.busy = False
+
+    def over(self, watched: Watched) -> bool:
+        """Whether every subjob, or the job itself, has ended as far as the updates say."""
+        if UNSPLIT in watched.attempts:
+            return watched.ended.get(UNSPLIT) == watched.attempts[UNSPLIT]
+        return self.rolled_up(watched) in FINAL
 
     def rolled_up(self, watched: Watched) -> JobStatus | None:
         """What Ganga's own subjob statuses make of the master; None if it has no subjobs."""
@@ -111,7 +127,7 @@ def _newer(watched: Watched, update: Any) -> bool:
     )
 
 
-def _shown(status: JobStatus) -> str:
+def shown(status: JobStatus) -> str:
     """Outputs on their way are shown as running: Ganga fails at its next start whatever it finds
     'completing' (JobRegistry.check, 8.7.12), and refuses to remove it."""
     return "running" if status is JobStatus.COMPLETING else status.value

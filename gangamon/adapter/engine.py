@@ -6,6 +6,7 @@ import queue
 import time
 from collections import defaultdict
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from GangaCore.Utility.logging import getLogger
@@ -17,8 +18,7 @@ from gangamon.adapter.link import Link
 from gangamon.adapter.reader import Gone, Locked, Reader
 from gangamon.adapter.roster import Roster
 from gangamon.adapter.watched import Watched
-from gangamon.domain.status import FINAL
-from gangamon.errors import BadInput, StoreUnavailable
+from gangamon.errors import BadInput, DiskFull, StoreUnavailable
 
 logger = getLogger("gangamon")
 
@@ -50,7 +50,6 @@ class Engine:
         self.roster = Roster(reader, link, self._enqueuer)
         self._scan_interval, self._scan_at = scan_interval, 0.0
         self._epoch = ""
-        self.in_ganga = False
 
     def step(self, applying: bool) -> None:
         """``applying``: whether monitoring is enabled, so that statuses may change. What this
@@ -65,6 +64,11 @@ class Engine:
         except StoreUnavailable:
             self._link.lost()
         self._wait()
+
+    @property
+    def busy(self) -> bool:
+        """Whether a transition of Ganga's is under way that must not be cut off."""
+        return self.applier.busy or self._finisher.busy
 
     def close(self) -> None:
         """The session ends: what it submitted last goes into the spool, and out if possible."""
@@ -115,19 +119,28 @@ class Engine:
         if self._link.epoch != self._epoch:
             self._new_epoch()
         self._link.flush()
+        if self._link.settled:
+            self._enqueuer.senders.clear()
         if not applying:
-            self._wait()
+            self._miss(self._link.read(BLOCK))
             return
         self._resolve()
         self._take(self._link.read(BLOCK))
         self._finish()
 
+    def _miss(self, updates: list[Any]) -> None:
+        """Monitoring is disabled: acknowledgements count, the rest is caught up later."""
+        for update in updates:
+            watched = self.roster.get(update.master)
+            if watched is not None:
+                watched.resolved, watched.resolve_at = False, 0.0
+
     def _new_epoch(self) -> None:
-        """Another life of the store: what it knew may be gone."""
+        """Another life of the store, or the first seen: what it knew may be gone."""
+        self._link.register()
         if self._epoch:
-            self._link.register()
+            self.roster.unresolve()
         self._epoch = self._link.epoch
-        self.roster.unresolve(first=not self._epoch)
 
     def _resolve(self) -> None:
         now = time.monotonic()
@@ -147,15 +160,16 @@ class Engine:
         watched.ended.clear()
         self.applier.apply(watched, self.roster.differing(watched, jobs))
         watched.resolved, watched.look_at = True, 0.0
-        if view is not None and view.record.phase == "done":
+        if view is not None and view.final is not None:
             watched.finish_at = 0.0
 
     def _take(self, updates: list[Any]) -> None:
         jobs: dict[int, list[Any]] = defaultdict(list)
         for update in updates:
-            if update.epoch and update.epoch != self._link.epoch:
-                self._link.lost()  # and back at once, in the new epoch
-                return
+            if update.epoch != self._link.epoch:
+                if self._link.moved_on():
+                    return
+                continue  # from an earlier life of the store
             if update.ack is not None and not update.ack.ok:
                 self._refused(update)
             if update.jobs:
@@ -166,11 +180,11 @@ class Engine:
         for master, changes in jobs.items():
             watched = self.roster.get(master)
             if watched is not None and watched.resolved:
-                self._careful(watched, lambda w, c=changes: self.applier.apply(w, c))
+                self._careful(watched, partial(self.applier.apply, updates=changes))
 
     def _refused(self, update: Any) -> None:
         logger.warning("gangamon refused a command: %s", update.ack.reason)
-        watched = self.roster.sender(update.ack.command_id)
+        watched = self.roster.get(self._enqueuer.senders.get(update.ack.command_id, -1))
         if watched is not None:
             watched.refusals += 1
             watched.resolved = False
@@ -192,10 +206,11 @@ class Engine:
         self.applier.apply(watched, view.jobs.values())
         if self._finisher.finish(watched, view):
             self.roster.drop(watched)
+        elif self.applier.over(watched):
+            watched.finish_at = time.monotonic() + RETRY  # should its record be missed
 
     def _careful(self, watched: Watched, act: Callable[[Watched], None]) -> None:
         """One job must not stop the others."""
-        self.in_ganga = True
         try:
             act(watched)
         except Locked:
@@ -207,16 +222,14 @@ class Engine:
             watched.refusals = PATIENCE
         except StoreUnavailable:
             raise
+        except DiskFull as error:
+            logger.error("gangamon: %s", error)
+            watched.look_at = time.monotonic() + RETRY
         except Exception as error:  # noqa: BLE001 - user code runs in Ganga's transitions
             self._failed(watched, error)
-        finally:
-            self.in_ganga = False
 
     def _failed(self, watched: Watched, error: Exception) -> None:
         logger.error("job %s: %s", watched.id, error)
         watched.failures += 1
         if watched.failures < PATIENCE:
             watched.finish_at = watched.look_at = time.monotonic() + RETRY
-
-
-__all__ = ["BLOCK", "FINAL", "Engine"]

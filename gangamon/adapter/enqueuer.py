@@ -26,6 +26,8 @@ class Enqueuer:
 
     def __init__(self, reader: Reader, link: Link, alive: Callable[[], bool]) -> None:
         self._reader, self._link, self._alive = reader, link, alive
+        #: Enqueue command id -> master, while it may still be refused.
+        self.senders: dict[str, int] = {}
 
     def look(self, watched: Watched) -> None:
         """One pass over a master's subjobs. Raises Gone, Locked."""
@@ -100,7 +102,7 @@ class Enqueuer:
         }
         for batch in specs.chunks(jobs, BATCH_SIZE):
             command = Enqueue(id=new_id(), jobs=batch, **common)
-            self._link.submit(command)
+            self.senders[self._link.submit(command)] = watched.id
             watched.attempts.update({job.sub: job.attempt for job in batch})
 
     def withdraw(self, watched: Watched, subs: tuple[int, ...], status: str) -> None:

@@ -25,10 +25,11 @@ class Finisher:
 
     def __init__(self, reader: Reader, applier: Applier) -> None:
         self._reader, self._applier = reader, applier
+        self.busy = False
 
     def finish(self, watched: Watched, view: Any) -> bool:
         """Whether the job is over now. ``view``: the service's, just taken. Raises Gone, Locked."""
-        if view is None or view.record.phase != "done" or view.record.status is None:
+        if view is None or view.final is None:
             return False
         if {sub: update.attempt for sub, update in view.jobs.items()} != watched.attempts:
             return False  # resubmitted since: another end will come
@@ -42,10 +43,16 @@ class Finisher:
             return False
         if master.status not in ("submitted", "running", "completing"):
             return master.status in ENDED
-        given = _verdicts(master, view.record.results) if len(subjobs) else []
-        status = self._status(watched, view.record.status, given)
-        with verdicts.holding(master, given):
-            master.updateStatus(status.value)
+        given = _verdicts(master, view.final.results) if len(subjobs) else []
+        for problem in (view.final.results.get("check") or {}).get("problems", ()):
+            logger.error("job %s: %s", watched.id, problem)
+        status = self._status(watched, view.final.status, given)
+        self.busy = True
+        try:
+            with verdicts.holding(master, given):
+                master.updateStatus(status.value)
+        finally:
+            self.busy = False
         return True
 
     def _status(
@@ -66,7 +73,7 @@ def _verdicts(master: Any, results: Any) -> list[Verdict | None]:
     """The service's answers beside the job's text mergers; empty if they do not match, so that
     Ganga runs its own."""
     sent = merger_specs(master)
-    answers = list((results or {}).get("merge") or ())
+    answers = list(results.get("merge") or ())
     if sum(spec is not None for spec in sent) != len(answers):
         if answers:
             logger.warning("job %s: its mergers were changed: Ganga merges itself", master.id)

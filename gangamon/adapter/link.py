@@ -46,17 +46,21 @@ class Link:
         self._pending = True
         self._flush_at = 0.0
         self._backends: tuple[str, ...] | None = None
-        self.register()
+        self._registered = False
 
     # --- commands ---------------------------------------------------------------------------
 
     def submit(self, command: Command) -> str:
         """Into the spool. BadInput if the command is wrong; the service need not be there."""
+        if not self._registered and not isinstance(command, Register):
+            self.register()
         self._pending, self._flush_at = True, 0.0
         identifier: str = self._client.submit(command)
         return identifier
 
     def register(self) -> None:
+        """Once per session and life of the store, before whatever is said of the repository."""
+        self._registered = True
         self.submit(Register(new_id(), self.repository, self._roots))
 
     def backends(self) -> tuple[str, ...]:
@@ -84,8 +88,9 @@ class Link:
             try:
                 client = self._make()
                 epoch = client.epoch()
+                if not epoch:
+                    raise StoreUnavailable("the service has not begun")
                 follower = client.follow(self.repository, self._position(epoch))
-                follower.read(0)  # from here on nothing is missed
             except StoreUnavailable:
                 self._retry_at = time.monotonic() + self._wait
                 self._wait = min(RETRY_MOST, 2 * self._wait)
@@ -113,6 +118,14 @@ class Link:
             self.up = False
             self._away_since = time.monotonic()
             self._retry_at = self._away_since + self._wait
+
+    def moved_on(self) -> bool:
+        """Whether the store has begun another life; if so, connect anew. StoreUnavailable."""
+        if self._client.epoch() == self.epoch:
+            return False
+        self.lost()
+        self._retry_at = 0.0
+        return True
 
     def flush(self) -> None:
         """Send what waits in the spool. Raises StoreUnavailable."""

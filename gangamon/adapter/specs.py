@@ -7,6 +7,7 @@ from typing import Any
 
 from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 from GangaCore.Utility.Config import getConfig
+from GangaCore.Utility.util import hostname as ganga_hostname
 
 from gangamon.adapter.reader import text_mergers
 from gangamon.adapter.watched import Watched
@@ -20,8 +21,9 @@ from gangamon.settings import hostname
 def lane(master: Any, first: Any) -> Lane:
     """``first``: one of its subjobs, or the job itself."""
     name = str(getName(master.backend))
-    host = getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", "")
-    return Lane(name, str(host) or hostname())
+    host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
+    # Ganga writes the full name of the host; a lane has the name that the workers know it by.
+    return Lane(name, hostname() if host in ("", ganga_hostname()) else host)
 
 
 def merger_specs(master: Any) -> list[MergerSpec | None]:

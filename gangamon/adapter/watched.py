@@ -26,9 +26,12 @@ class Watched:
 
     ``resolved``: compared with the service's view in this life of the store.
     ``attempts``: sub id -> the attempt the service knows, or that was sent to it.
-    ``versions``: sub id -> the newest update seen. ``ended``: sub id -> the attempt whose end
-    both sides know. ``pids``: sub id -> (attempt, wrapper process) last sent. ``counts``: subjobs by Ganga's status. ``look_at``: when its subjobs must be
-    read again (monotonic time), None: no need. ``finish_at``: when to ask whether it is over.
+    ``versions``: sub id -> the newest update seen.
+    ``ended``: sub id -> the attempt whose end both sides know.
+    ``pids``: sub id -> (attempt, wrapper process) last sent.
+    ``counts``: subjobs by Ganga's status.
+    ``look_at``: when its subjobs must be read again (monotonic time), None: no need.
+    ``finish_at``: when to ask whether it is over.
     """
 
     id: int

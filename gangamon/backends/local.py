@@ -24,13 +24,12 @@ namespace: a worker in a container of its own must not carry the name of the hos
 from __future__ import annotations
 
 import os
-import socket
 import time
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from gangamon.backends.jobstatus import STATUS_FILE, StatusFile, read
-from gangamon.backends.processes import alive
+from gangamon.backends.processes import alive, is_this_host
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Scalar, Seen
@@ -94,7 +93,7 @@ class _Query:
 
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
-        self._here = lane.endpoint == socket.gethostname()
+        self._here = is_this_host(lane.endpoint)
         self._lives: dict[_Process, bool] = {}
         self._tops: set[str] = set()
 

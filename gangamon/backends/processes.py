@@ -3,11 +3,28 @@
 from __future__ import annotations
 
 import os
+import socket
 import time
+from functools import cache
 
 #: A process that began this much later (seconds) than it should have is another one. The kernel
 #: counts start times from boot, and the clock of the host may have been set since.
 SLACK = 5.0
+
+
+def is_this_host(name: str) -> bool:
+    """Whether this is a name of this host alone. Ganga notes ``socket.getfqdn()`` (Utility/util.py
+    ``hostname``, 8.7.12), which is ``localhost`` on any host that cannot resolve itself: two
+    login nodes with one home would take each other's processes for their own."""
+    if name.partition(".")[0] == "localhost":
+        return False
+    return name == socket.gethostname() or name == _full_name()
+
+
+@cache
+def _full_name() -> str:
+    """Once: it may ask a name server."""
+    return socket.getfqdn()
 
 
 def alive(pid: int, script: str, began: float | None = None) -> bool:

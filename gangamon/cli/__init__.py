@@ -6,6 +6,7 @@ Exit codes: 0 well; 1 it did not work; 2 the input, the settings or the way to R
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, NoReturn
 
@@ -14,9 +15,9 @@ import click
 from gangamon import __version__
 from gangamon.errors import BadInput, GangamonError, StoreUnavailable
 
-#: Modules of this package; each has its commands in COMMANDS. None imports at its top what takes
-#: long: celery, redis, psutil, supervisor.
-GROUPS = ("service", "doctor")
+#: Modules of this package; each has its commands in COMMANDS. They are loaded in this order until
+#: a command is found: those that take long (redis) come last.
+GROUPS = ("service", "jobs", "ganga", "doctor")
 
 
 def fail(error: GangamonError) -> NoReturn:
@@ -33,13 +34,19 @@ class _Group(click.Group):
         except GangamonError as error:
             fail(error)
 
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [str(command.name) for command in _commands()]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return next((command for command in _commands() if command.name == cmd_name), None)
+
+
+def _commands() -> Iterator[click.Command]:
+    for name in GROUPS:
+        yield from import_module(f"gangamon.cli.{name}").COMMANDS
+
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="gangamon")
 def main() -> None:
     """Ganga's job monitoring, outside the Ganga session."""
-
-
-for _name in GROUPS:
-    for _command in import_module(f"gangamon.cli.{_name}").COMMANDS:
-        main.add_command(_command)

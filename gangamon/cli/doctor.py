@@ -17,9 +17,10 @@ from pathlib import Path
 
 import click
 
+from gangamon import instance
 from gangamon import settings as configuration
 from gangamon.cli import service
-from gangamon.errors import BadInput
+from gangamon.errors import BadInput, GangamonError
 from gangamon.settings import Settings
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
@@ -29,6 +30,8 @@ PACKAGES = ("gangamon", "redis", "celery", "kombu", "flower", "supervisor", "psu
 NO_SPACE, LITTLE_SPACE = 100 * 2**20, 2**30
 #: Workers hold a connection for each thread, and their backends' programs some more.
 FILES = 1024
+#: Seconds without a tick.
+LATE = 30.0
 
 
 @dataclass(frozen=True)
@@ -141,8 +144,24 @@ def _server_checks() -> Iterator[Check]:
 
 
 def _store_checks(settings: Settings) -> Iterator[Check]:
-    """What the store says of itself, through the client."""
-    return iter(())
+    """Whether the store can be reached, and the tick goes on."""
+    from gangamon.client import Client  # the redis client takes long to import
+
+    if not instance.redis_url(settings):
+        return
+    try:
+        age = Client(settings).tick_age()
+    except GangamonError as error:
+        yield Check("store", FAIL, str(error), "gangamon ps")
+        return
+    late = max(LATE, 10 * settings.tick_seconds)
+    fix = "gangamon ps; see worker-tick.log and beat.log where it runs"
+    if age is None:
+        yield Check("tick", FAIL, "there was none", fix)
+    elif age > late:
+        yield Check("tick", FAIL, f"the last one was {age:.0f} s ago", fix)
+    else:
+        yield Check("tick", OK, f"{age:.1f} s ago")
 
 
 COMMANDS = (doctor,)

@@ -7,6 +7,7 @@ intake checks it again: an inbox is not to be trusted.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -132,7 +133,13 @@ def from_wire(body: object) -> Command:
     if not isinstance(body, dict):
         raise Faults([f"command: got {type(body).__name__}; accepted: a json object"])
     check.field("v", lambda v: type(v) is int and v == VERSION, f"{VERSION}")
-    kind = check.field("kind", lambda k: k in _KINDS, ", ".join(sorted(_KINDS)))
+    try:
+        json.dumps(body, ensure_ascii=False).encode()
+    except (TypeError, ValueError, RecursionError):  # e.g. half of a surrogate pair
+        raise Faults(["command: holds what is not Unicode text; accepted: json in UTF-8"]) from None
+    kind = check.field(
+        "kind", lambda k: isinstance(k, str) and k in _KINDS, ", ".join(sorted(_KINDS))
+    )
     common = {
         "id": check.text("id", _NAME, "1-128 letters, digits and _.@+-"),
         "repository": check.text("repository", _REPOSITORY, "32 lower case hex digits"),

@@ -16,7 +16,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from typing import IO
+from typing import IO, Protocol
 
 from gangamon.errors import MergeFailed
 from gangamon.postprocess import manifest
@@ -105,9 +105,8 @@ def _write(paths: Sequence[str], file: IO[bytes], compress: bool) -> tuple[int, 
     """The merged text of the inputs; the bytes written and their checksum. MergeFailed if an
     input is no gzip file though its name says so."""
     sink = _Sink(file)
-    out: IO[bytes] | _Sink = sink
-    if compress:
-        out = gzip.GzipFile("", "wb", fileobj=sink, mtime=0)
+    # Without a name and a time in it: the same text gives the same bytes.
+    out = gzip.GzipFile("", "wb", fileobj=sink, mtime=0) if compress else sink
     out.write(f"# Ganga TextMergeTool - {time.asctime()} #\n".encode())
     for path in paths:
         out.write(b"# Start of file %s #\n" % os.fsencode(path))
@@ -119,12 +118,11 @@ def _write(paths: Sequence[str], file: IO[bytes], compress: bool) -> tuple[int, 
             raise MergeFailed(f"The input file {path} is not in gzip format: {error}") from error
         out.write(b"\n")
     out.write(b"# Ganga Merge Ended Successfully #\n")
-    if out is not sink:
-        out.close()
+    out.close()
     return sink.size, sink.digest.hexdigest()
 
 
-def translated(file: IO[bytes]) -> Iterator[bytes]:
+def translated(file: _Readable) -> Iterator[bytes]:
     """The bytes of a file with line ends as in Python's text mode, some at a time."""
     held = b""
     while chunk := file.read(_CHUNK):
@@ -135,6 +133,10 @@ def translated(file: IO[bytes]) -> Iterator[bytes]:
         yield chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
     if held:
         yield b"\n"
+
+
+class _Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
 
 
 class _Sink:
@@ -155,6 +157,7 @@ class _Sink:
         self._file.flush()
 
     def close(self) -> None:
+        """As a GzipFile's, which leaves its file open too."""
         self.flush()
 
 

@@ -79,7 +79,10 @@ class Fetch:
         self, claim: Claim, member: str, master: Master, sub: int, attempt: int
     ) -> Fetched | None:
         """The stage's end, or None if it was put off."""
-        spec = self._store.specs(master, [sub])[sub]
+        spec = self._store.specs(master, [sub]).get(sub)
+        if spec is None:
+            self._store.drop(claim.token, claim.queue, member)  # withdrawn this very moment
+            return None
         order = FetchOrder(
             fqid=master.fqid(sub),
             attempt=attempt,
@@ -93,7 +96,9 @@ class Fetch:
             return Fetched(True, files=len(manifest.files), bytes=manifest.bytes)
         except PermanentError as error:
             return Fetched(False, str(error))
-        except TransientError as error:
+        except Exception as error:
+            if not isinstance(error, TransientError):
+                log.exception("fetch of %s: the fetcher failed", order.fqid)
             tries = self._store.tries(claim.queue, member) + 1
             if tries >= self._attempts and not isinstance(error, DiskFull):
                 return Fetched(False, f"given up after {tries} tries: {error}")

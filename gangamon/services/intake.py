@@ -19,6 +19,7 @@ from gangamon.domain.command import (
 )
 from gangamon.domain.observation import Withdrawn
 from gangamon.domain.transition import AbsencePolicy, advance
+from gangamon.errors import TransientError
 from gangamon.protocols import Change, Clock, JobStore, Journal
 
 log = logging.getLogger(__name__)
@@ -53,11 +54,17 @@ class Intake:
             try:
                 raw = json.loads(fields.get("c", ""))
                 good.append((owner, entry, from_wire(raw), raw))  # type: ignore[arg-type]
-            except (ValueError, Faults) as error:
+            except (ValueError, RecursionError) as error:
                 self._refuse(owner, entry, raw, str(error))
         self._journal.append([(owner, raw) for owner, _, _, raw in good])
-        for owner, entry, command, _ in good:
-            self.apply(owner, entry, command)
+        for owner, entry, command, raw in good:
+            try:
+                self.apply(owner, entry, command)
+            except TransientError:
+                raise
+            except Exception as error:  # one command must not hold up those of all owners
+                log.exception("command %s of %s", command.id, owner)
+                self._refuse(owner, entry, raw, f"{type(error).__name__}: {error}")
         return len(entries)
 
     def rebuild(self) -> int:
@@ -67,13 +74,24 @@ class Intake:
             try:
                 self.apply(owner, "", from_wire(raw))
                 count += 1
+            except TransientError:
+                raise
             except Faults as error:
                 log.warning("journal: %s", error)
+            except Exception:
+                log.exception("journal: a command of %s was passed over", owner)
         self._store.mark_rebuilt()
         return count
 
     def apply(self, owner: str, entry: str, command: Command) -> None:
-        """Apply one command and acknowledge it; ``entry`` empty: from the journal."""
+        """Apply one command and acknowledge it; ``entry`` empty: from the journal.
+
+        One that comes again, resent or read by another pass too, is only acknowledged: what it
+        was about may have been submitted anew since. The store's enqueue looks by itself.
+        """
+        if not isinstance(command, Enqueue) and self._store.taken(owner, command.id):
+            self._store.acknowledge(owner, entry, command.id, command.repository)
+            return
         why = "; ".join(self._faults(owner, command))
         if why:
             log.warning("refused %s of %s: %s", command.id, owner, why)
@@ -127,9 +145,12 @@ class Intake:
         if master is None:
             return
         observation = Withdrawn(command.status, command.reason or "ended in Ganga")
+        attempts: dict[int, int] = {}
         for _ in range(3):  # a commit may come between; a final status stops it
             now = self._clock.now()
             jobs = self._store.jobs(master, command.subs)
+            attempts = attempts or {sub: job.attempt for sub, job in jobs.items()}
+            jobs = {sub: job for sub, job in jobs.items() if job.attempt == attempts.get(sub)}
             steps = {s: advance(job, observation, AbsencePolicy(), now) for s, job in jobs.items()}
             changes = [Change(s, jobs[s], step) for s, step in steps.items() if step.moved(jobs[s])]
             if not changes or not self._store.commit("", "", master, changes, None).refused:
@@ -139,8 +160,13 @@ class Intake:
         body = raw if isinstance(raw, dict) else {}
         log.warning("refused an entry of %s: %s", owner, why)
         self._store.acknowledge(
-            owner, entry, str(body.get("id", "")), str(body.get("repository", "")), why
+            owner, entry, _echo(body.get("id")), _echo(body.get("repository")), _echo(why)
         )
+
+
+def _echo(value: object) -> str:
+    """A text that was not checked, so that it can be sent back."""
+    return value[:2000].encode("utf-8", "replace").decode() if isinstance(value, str) else ""
 
 
 def under(path: str, roots: Collection[str]) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.effect import Stage
-from gangamon.errors import MergeFailed
+from gangamon.errors import PermanentError
 from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
@@ -44,7 +44,7 @@ class Merge(MasterStage):
             result: dict[str, Any] = {"kind": spec.kind, "ok": True, "reason": "", "files": []}
             try:
                 result["files"] = [name for name, _, _ in self._merger(spec.kind).run(order).files]
-            except MergeFailed as error:
+            except PermanentError as error:
                 result.update(ok=False, reason=str(error))
             results.append(result)
         return {"ok": all(result["ok"] for result in results), "mergers": results}

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from gangamon.domain.lane import Lane
@@ -54,7 +55,8 @@ class Poll:
         with self._keeper.hold(token):
             batches = self._store.batches(claim.members)
             for member in set(claim.members) - {batch.id for batch in batches}:
-                self._store.drop(token, claim.queue, member)  # withdrawn meanwhile
+                with suppress(LeaseLost):
+                    self._store.drop(token, claim.queue, member)  # withdrawn meanwhile
             return self._ask(claim, batches) if batches else 0
 
     def _ask(self, claim: Claim, batches: Sequence[Batch]) -> int:
@@ -63,18 +65,24 @@ class Poll:
         backend = self._backend(lane.backend)
         record = self._store.lane(name)
         items = {batch.id: _items(batch) for batch in batches}
-        asked = [item for batch in items.values() for item in batch.values()]
-        begun = time.monotonic()
-        try:
-            seen = dict(backend.poll(lane, asked)) if asked else {}
-        except Exception as error:
-            if not isinstance(error, TransientError):
-                log.exception("lane %s: the plugin failed; nothing is learnt", name)
-            self._unreachable(claim, batches, backend, name, record, error)
-            return 0
-        query = time.monotonic() - begun
-        self._second_look(lane, backend, batches, items, seen)
-        return self._commit(claim, batches, backend, name, record, seen, query if asked else None)
+        seen: dict[str, dict[str, Observation]] = {batch.id: {} for batch in batches}
+        query = None
+        for group in _apart(batches):
+            asked = [item for batch in group for item in items[batch.id].values()]
+            if not asked:
+                continue
+            begun = time.monotonic()
+            try:
+                answer = dict(backend.poll(lane, asked))
+            except Exception as error:
+                if not isinstance(error, TransientError):
+                    log.exception("lane %s: the plugin failed; nothing is learnt", name)
+                self._unreachable(claim, batches, backend, name, record, error)
+                return 0
+            query = max(query or 0.0, time.monotonic() - begun)
+            self._second_look(lane, backend, group, items, answer)
+            seen.update((batch.id, answer) for batch in group)
+        return self._commit(claim, batches, backend, name, record, seen, query)
 
     def _commit(
         self,
@@ -83,11 +91,11 @@ class Poll:
         backend: Backend,
         name: str,
         record: LaneRecord,
-        seen: Mapping[str, Observation],
+        seen: Mapping[str, Mapping[str, Observation]],
         query: float | None,
     ) -> int:
         now = self._clock.now()
-        steps = {batch.id: self._steps(batch, backend, seen, now) for batch in batches}
+        steps = {batch.id: self._steps(batch, backend, seen[batch.id], now) for batch in batches}
         moved = any(s.moved(b.jobs[sub]) for b in batches for sub, s in steps[b.id].items())
         interval = backend.limits.cadence.interval(record.interval, query or 0.0, moved)
         if query is not None:
@@ -153,6 +161,8 @@ class Poll:
             seen.update(backend.second_source(lane, missed))
         except TransientError as error:
             log.warning("lane %s: second source: %s", lane, error)
+        except Exception:  # what the poll has learnt is true all the same
+            log.exception("lane %s: the plugin's second source failed", lane)
 
     def _unreachable(
         self,
@@ -167,8 +177,27 @@ class Poll:
         wait = backend.limits.cadence.backoff(failures, random.random())
         log.warning("lane %s could not be asked (%d in a row): %s", name, failures, error)
         for batch in batches:
-            self._store.postpone(claim.token, claim.queue, batch.id, wait)
+            try:
+                self._store.postpone(claim.token, claim.queue, batch.id, wait)
+            except LeaseLost as lost:
+                log.warning("%s: not put off, another has it", lost)
         self._store.note_query(name, replace(record, failures=failures, error=str(error)[:500]), ())
+
+
+def _apart(batches: Sequence[Batch]) -> list[list[Batch]]:
+    """Batches that one query may hold: answers are by fqid, and another owner or repository may
+    have a job of the same number in the lane. As good as always they are all in one group."""
+    groups: list[tuple[dict[int, tuple[str, str]], list[Batch]]] = []
+    for batch in batches:
+        master = batch.master
+        whose = (master.owner, master.repository)
+        for numbers, group in groups:
+            if numbers.setdefault(master.id, whose) == whose:
+                group.append(batch)
+                break
+        else:
+            groups.append(({master.id: whose}, [batch]))
+    return [group for _, group in groups]
 
 
 def _items(batch: Batch) -> dict[int, PollItem]:

@@ -58,7 +58,9 @@ class MasterStage(ABC):
             return 0
         try:
             result = self.work(master)
-        except TransientError as error:
+        except Exception as error:
+            if not isinstance(error, TransientError):
+                log.exception("%s of %s failed", self.stage, number)
             tries = self.store.tries(queue, member) + 1
             wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
             log.warning("%s of %s put off for %.0f s: %s", self.stage, number, wait, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+from gangamon.errors import DiskFull
 from gangamon.protocols import JobStore
 from gangamon.services.due import Dispatcher
 from gangamon.services.intake import Intake
@@ -24,7 +25,10 @@ class Tick:
         self._store.epoch()
         if not self._store.rebuilt():
             log.warning("an empty store: %d commands from the journal", self._intake.rebuild())
-        self._intake.run()
+        try:
+            self._intake.run()
+        except DiskFull as error:  # the journal's: commands wait, all else goes on
+            log.warning("no commands taken in: %s", error)
         if rescued := self._store.rescue():
             log.warning("took back expired claims of %s", ", ".join(sorted(set(rescued))))
         sent = self._dispatcher.push(self._store.queues())

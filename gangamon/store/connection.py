@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -18,15 +19,17 @@ TIMEOUT = 5.0
 
 def connect(url: str, timeout: float = TIMEOUT) -> redis.Redis:
     """A client for ``url``. One retry: the first call after a restart meets a dead socket."""
+    tcp: dict[str, Any] = {}
+    if not url.startswith("unix:"):
+        tcp = {"socket_keepalive": True, "socket_connect_timeout": min(timeout, 2.0)}
     return redis.Redis.from_url(
         url,
         protocol=2,
         decode_responses=True,
         socket_timeout=timeout,
-        socket_connect_timeout=min(timeout, 2.0),
-        socket_keepalive=not url.startswith("unix:") or None,
         retry=Retry(NoBackoff(), 1),
         retry_on_error=[redis.ConnectionError],
+        **tcp,
     )
 
 
@@ -39,6 +42,10 @@ def translated(url: str) -> Iterator[None]:
         raise StoreUnavailable(f"Redis at {url or '(none running)'}: {error}") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
         raise StoreUnavailable(f"Redis at {url} takes no writes: {error}") from error
+    except redis.ResponseError as error:
+        if not str(error).startswith(("MISCONF", "LOADING", "BUSY ", "MASTERDOWN", "NOREPLICAS")):
+            raise
+        raise StoreUnavailable(f"Redis at {url} takes no calls now: {error}") from error
 
 
 def check_schema(connection: redis.Redis, keys: Keys) -> None:

@@ -93,6 +93,7 @@ class Intake(Reads):
                 self.keys.of("masters", owner, command.repository),
                 self.keys.due(queue),
                 self.keys.of("queues"),
+                self.keys.of("taken", owner),
             ],
             args,
         )
@@ -117,8 +118,9 @@ class Intake(Reads):
                     *self._master_keys(base),
                     self.keys.of("masters", owner, command.repository),
                     self.keys.due(f"poll.{master.lane}"),
+                    self.keys.of("taken", owner),
                 ],
-                [command.master, member, self.keys.of("b", member)],
+                [command.master, member, self.keys.of("b", member), command.id],
             )
         self.acknowledge(owner, entry, command.id, command.repository)
 
@@ -128,9 +130,17 @@ class Intake(Reads):
         epoch = self.epoch()
         self._run(
             "acknowledge",
-            [self.keys.inbox(owner), self.keys.updates(owner, repository)],
+            [
+                self.keys.inbox(owner),
+                self.keys.updates(owner, repository),
+                self.keys.of("taken", owner),
+            ],
             [entry, command_id, epoch, why],
         )
+
+    def taken(self, owner: str, command_id: str) -> bool:
+        with translated(self.url):
+            return self._redis.zscore(self.keys.of("taken", owner), command_id) is not None
 
     def refresh(self, owner: str, repository: str, master: int) -> None:
         record = self.master(owner, repository, master)

@@ -8,6 +8,7 @@
     P:rebuilt                the epoch whose state was rebuilt from the journal
     P:owners                 set: owners that have an inbox
     P:inbox:O                stream: commands from clients, deleted when taken in
+    P:taken:O                sorted set: id of a command taken in -> when, ms (the newest)
     P:updates:O:R            stream: acknowledgements, transitions, final statuses
     P:repo:O:R               hash: roots (json)
     P:repos                  set of O:R

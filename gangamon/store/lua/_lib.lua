@@ -14,6 +14,12 @@ local function release(claim, leases, slots, token, member)
   end
 end
 
+-- Remember that a command was taken in; the newest 10,000 of an owner are kept.
+local function taken(key, id)
+  redis.call('ZADD', key, now_ms(), id)
+  redis.call('ZREMRANGEBYRANK', key, 0, -10001)
+end
+
 -- Every subjob of an open master has ended: the merge becomes due, exactly once.
 local function fan_in(master, member, due, queues, queue, now)
   local v = redis.call('HMGET', master, 'phase', 'total', 'n:completed', 'n:failed', 'n:killed',

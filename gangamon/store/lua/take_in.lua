@@ -1,13 +1,22 @@
 -- Take in one enqueue command: all of its jobs or none.
 -- KEYS 1 inbox  2 updates  3 master  4 spec  5 batch  6 state  7 facts  8 masters  9 due
---      10 queues
+--      10 queues  11 taken
 -- ARGV 1 inbox entry ('' = from the journal)  2 command id  3 master id  4 member prefix (O:R:M:)
 --      5 batch key prefix  6 queue  7 epoch  8 number of master fields, then field, value ...,
 --      then per job: sub, attempt, status, state, spec, facts
 -- Returns {'ok', jobs taken} | {'gone'} (another tick took it) | {'conflict', sub, stored spec}
+local function answer()
+  redis.call('XADD', KEYS[2], 'MAXLEN', '~', MAXLEN, '*', 'k', 'a', 'e', ARGV[7], 't', now_ms(),
+    'id', ARGV[2], 'why', '')
+  if ARGV[1] ~= '' then redis.call('XDEL', KEYS[1], ARGV[1]) end
+end
 local first = 9 + 2 * tonumber(ARGV[8])
 if ARGV[1] ~= '' and #redis.call('XRANGE', KEYS[1], ARGV[1], ARGV[1]) == 0 then
   return {'gone'}
+end
+if redis.call('ZSCORE', KEYS[11], ARGV[2]) then
+  answer()  -- sent again: what it was about may have been withdrawn since
+  return {'ok', 0}
 end
 local known = {}
 for i = first, #ARGV, 6 do
@@ -55,7 +64,6 @@ if #subs > 0 then
 else
   redis.call('HINCRBY', KEYS[3], 'b', -1)
 end
-redis.call('XADD', KEYS[2], 'MAXLEN', '~', MAXLEN, '*', 'k', 'a', 'e', ARGV[7], 't', now,
-  'id', ARGV[2], 'why', '')
-if ARGV[1] ~= '' then redis.call('XDEL', KEYS[1], ARGV[1]) end
+taken(KEYS[11], ARGV[2])
+answer()
 return {'ok', #subs}

@@ -1,0 +1,28 @@
+"""``python -m benchmarks NAME [options]``: run one, or list them."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+#: name -> (module, what it shows)
+NAMES = {
+    "demo": (
+        "benchmarks.demo.run",
+        "the main job end to end, on real Ganga (--chaos, --subjobs N)",
+    ),
+}
+
+
+def main(argv: list[str]) -> int:
+    if not argv or argv[0] not in NAMES:
+        for name, (_, what) in NAMES.items():
+            print(f"{name:12} {what}")
+        return 0 if not argv or argv[0] in ("-h", "--help") else 2
+    module = importlib.import_module(NAMES[argv[0]][0])
+    result: int = module.main(argv[1:])
+    return result
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""The main job, end to end: a real Ganga session, real processes, workers outside it."""

@@ -1,0 +1,110 @@
+"""Which master jobs are watched: found by a scan of the registry, or by what the hooks heard."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from GangaCore.Utility.logging import getLogger
+
+from gangamon.adapter.applier import shown
+from gangamon.adapter.enqueuer import Enqueuer
+from gangamon.adapter.link import Link
+from gangamon.adapter.reader import Gone, Reader, Subjobs
+from gangamon.adapter.watched import ENDED, POLLED, Watched
+from gangamon.domain.status import FINAL
+
+logger = getLogger("gangamon")
+
+#: Ganga's statuses of a master of which some job may be watched.
+WANTED = (*POLLED, "completing")
+
+
+class Roster:
+    """The table of watched masters. Only the adapter's thread changes it."""
+
+    def __init__(self, reader: Reader, link: Link, enqueuer: Enqueuer) -> None:
+        self._reader, self._link, self._enqueuer = reader, link, enqueuer
+        self._table: dict[int, Watched] = {}
+        # Of all others the service cannot know anything: they are submitted in this session.
+        self._old = {id_ for id_, status in reader.statuses().items() if status != "new"}
+        self._heard: set[int] = set()
+        self._foreign: set[int] = set()
+        self._warned: set[str] = set()
+
+    def __iter__(self) -> Iterator[Watched]:
+        return iter(self._table.values())
+
+    def __contains__(self, master: int) -> bool:
+        return master in self._table
+
+    def get(self, master: int) -> Watched | None:
+        return self._table.get(master)
+
+    def heard(self, master: int) -> None:
+        """Something happened to this master in the session."""
+        self._heard.add(master)
+        watched = self._table.get(master)
+        if watched is not None:
+            watched.look_at = 0.0
+
+    def drop(self, watched: Watched) -> None:
+        """It is over, or not ours any more."""
+        self._table.pop(watched.id, None)
+        self._heard.discard(watched.id)
+        self._old.add(watched.id)
+
+    def unresolve(self) -> None:
+        """What the service knows of every master must be looked at anew."""
+        for watched in self._table.values():
+            watched.resolved, watched.resolve_at = False, 0.0
+
+    def scan(self, everything: bool) -> None:
+        """Find new masters (those of this session only, unless ``everything``), and those that
+        Ganga has ended or removed."""
+        statuses = self._reader.statuses()
+        self._foreign.intersection_update(statuses)
+        for id_, status in statuses.items():
+            if id_ in self._table or id_ in self._foreign:
+                continue
+            if status in WANTED and (everything or id_ in self._heard):
+                self._begin(id_)
+        for watched in list(self._table.values()):
+            status = statuses.get(watched.id, "removed")
+            if status not in WANTED and status != "submitting":
+                self._enqueuer.withdraw(watched, (), status)
+                self.drop(watched)
+
+    def _begin(self, master: int) -> None:
+        try:
+            backend = self._reader.backend(master)
+        except Gone:
+            return
+        if backend not in self._link.backends():
+            self._foreign.add(master)
+            if backend not in self._warned:
+                self._warned.add(backend)
+                logger.warning(
+                    "gangamon has no plugin for the backend %s: its jobs are NOT monitored in this "
+                    "session and keep their status (first: job %s)",
+                    backend,
+                    master,
+                )
+            return
+        self._table[master] = Watched(master, resolved=master not in self._old)
+
+    def differing(self, watched: Watched, jobs: Mapping[int, Any]) -> list[Any]:
+        """The updates that would change something in Ganga, found without loading subjobs.
+        Raises Gone, Locked."""
+        subjobs = Subjobs(self._reader.master(watched.id))
+        if not len(subjobs):
+            return list(jobs.values())
+        statuses = subjobs.statuses()
+        found = []
+        for sub, update in jobs.items():
+            status = statuses[sub] if 0 <= sub < len(statuses) else None
+            if status in ENDED and update.status in FINAL:
+                watched.ended[sub] = update.attempt
+            elif status in WANTED and status != shown(update.status):
+                found.append(update)
+        return found

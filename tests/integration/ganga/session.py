@@ -1,0 +1,139 @@
+"""Real Ganga sessions in processes of their own, each with a private home and gangadir."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from gangamon.cli.ganga import package
+
+GANGA = Path(sys.executable).with_name("ganga")
+VERSION = "8.7.12"
+
+#: At the head of each script. ``until`` is the only way to wait.
+PRELUDE = '''
+import json, os, signal, sys, threading, time
+from pathlib import Path
+import GangaCore.Core
+from GangaCore.GPIDev.Base.Proxy import stripProxy
+PROMPT = time.monotonic()
+component = GangaCore.Core.monitoring_component
+facts = {}
+
+def until(condition, within, what):
+    deadline = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > deadline:
+            facts["gave up"] = what
+            facts["jobs"] = [(j.id, j.status, [s.status for s in j.subjobs]) for j in jobs]
+            done()
+        time.sleep(0.05)
+
+def done():
+    with open(FACTS + ".part", "w") as file:
+        json.dump(facts, file)
+    os.rename(FACTS + ".part", FACTS)
+    sys.exit(0)
+
+def make(commands, files=("stdout",), **given):
+    """A job of one subjob per shell command."""
+    j = Job(application=Executable(exe="/bin/sh"), backend=Local(), **given)
+    j.splitter = ArgSplitter(args=[["-c", c] for c in commands])
+    if files:
+        j.postprocessors.append(TextMerger(files=list(files)))
+    return j
+
+def single(command, **given):
+    app = Executable(exe="/bin/sh", args=["-c", command])
+    return Job(application=app, backend=Local(), **given)
+
+def states(j):
+    return [s.status for s in j.subjobs]
+
+def spooled():
+    folder = Path(config.Configuration.gangadir) / "gangamon" / "spool"
+    found = [json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))]
+    return [c["kind"] for c in found]
+
+def lives(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    return "Z" not in open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
+'''
+
+
+@dataclass
+class Result:
+    """``facts``: what the script noted. ``exit``: seconds from its last line to the end."""
+
+    facts: dict[str, Any]
+    output: str
+    exit: float
+
+
+class Session:
+    """One user's Ganga: sessions one after the other over the same repository."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.folder = folder
+        home = folder / "home"
+        self.gangadir = home / "gangadir"
+        self.gangadir.mkdir(parents=True)
+        # Without both Ganga asks whether to make a new configuration file.
+        versions = home / ".cache" / "Ganga" / ".used_versions"
+        versions.parent.mkdir(parents=True)
+        versions.write_text(f"{VERSION}\n")
+        gangarc = f"# Ganga configuration file ($Name: {VERSION} $)\n[Configuration]\n"
+        (home / ".gangarc").write_text(
+            f"{gangarc}gangadir = {self.gangadir}\nRUNTIME_PATH = {package()}\n"
+            f"ReleaseNotes = False\n[Local]\nlocation = {folder}\n"
+        )
+        self.environ = {**environ, "HOME": str(home)}
+        self._count = 0
+
+    @property
+    def repository(self) -> str:
+        path = self.gangadir / "gangamon" / "repository.json"
+        return str(json.loads(path.read_text())["id"])
+
+    def run(self, script: str, *options: str, within: float = 90) -> Result:
+        """Run a script to its end; AssertionError with the output if it does not get there."""
+        self._count += 1
+        place = self.folder / f"session{self._count}"
+        place.mkdir()
+        facts, path = place / "facts.json", place / "script.py"
+        text = f"FACTS = {str(facts)!r}\n{PRELUDE}\n{textwrap.dedent(script)}\ndone()\n"
+        path.write_text(text)
+        log = place / "output"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [str(GANGA), "--no-prompt", *options, str(path)],
+                cwd=place,
+                env=self.environ,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                process.wait(within)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+                raise AssertionError(f"no end within {within} s:\n{log.read_text()}") from None
+        ended = time.time()
+        output = log.read_text(errors="replace")
+        assert facts.exists(), f"the script did not get to its end:\n{output}"
+        found = json.loads(facts.read_text())
+        assert "gave up" not in found, f"{found}\n{output}"
+        return Result(found, output, ended - facts.stat().st_mtime)

@@ -1,0 +1,315 @@
+"""One query of a lane: what is learnt, what is not, and what follows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from gangamon.domain.command import Enqueue, Register, UNSPLIT
+from gangamon.domain.observation import Absent, Observation, Seen
+from gangamon.domain.status import JobStatus
+from gangamon.errors import BackendUnreachable
+from tests.support.backend import DONE, FAILED, RUNNING, SUBMITTED
+from tests.support.commands import LANE, OWNER, REPOSITORY, spec, the_master, withdraw
+from tests.support.rig import FETCH, MERGE, POLL, Rig
+from tests.support.waiting import until
+
+ABSENT = Absent("script")
+UNKNOWN = Absent("accounting", second=True)
+
+
+@pytest.fixture
+def rig(tmp_path: Path) -> Rig:
+    return Rig(tmp_path)
+
+
+def interval(rig: Rig) -> float | None:
+    return rig.store.lane(str(LANE)).interval
+
+
+def test_one_query_for_all_batches(rig: Rig) -> None:
+    """All due batches of a lane, also of several masters, are asked about at once."""
+    rig.begin(2)
+    rig.begin(1, command_id="e2", master=8)
+    rig.backend.answers = [{"7.0": RUNNING, "7.1": SUBMITTED, "8.0": RUNNING}]
+    assert rig.ask() == 2
+    assert rig.backend.asked == [["7.0", "7.1", "8.0"]]
+    assert rig.statuses() == [JobStatus.RUNNING, JobStatus.SUBMITTED]
+    assert rig.job().site == "node1"
+    assert rig.depth(POLL) == (2, 0)
+
+
+def test_an_end_makes_the_fetch_due_and_sends_it(rig: Rig) -> None:
+    """Completed and failed jobs are both fetched; killed ones are not."""
+    rig.begin(4)
+    killed = Seen("CA", JobStatus.KILLED, "script")
+    rig.backend.answers = [{"7.0": DONE, "7.1": FAILED, "7.2": killed, "7.3": RUNNING}]
+    rig.ask()
+    assert [s.value for s in rig.statuses()] == ["completing", "completing", "killed", "running"]
+    assert rig.sent.take(FETCH).jobs == 2
+    assert rig.inbox.lags(str(LANE)) == [10.0, 10.0]
+
+
+@pytest.mark.parametrize(
+    "error", [BackendUnreachable("down"), RuntimeError("bug"), KeyError("7.0")], ids=repr
+)
+def test_a_query_that_fails_teaches_nothing(rig: Rig, error: Exception) -> None:
+    """No job changes, its facts included; the lane backs off and says why; then it recovers."""
+    rig.begin(2)
+    rig.backend.answers = [{"7.0": RUNNING, "7.1": RUNNING}, error, error, {"7.0": DONE}]
+    rig.ask()
+    before = [rig.job(0), rig.job(1)]
+    rig.ask()
+    rig.ask()
+    assert [rig.job(0), rig.job(1)] == before
+    record = rig.store.lane(str(LANE))
+    assert record.failures == 2
+    assert str(error) in record.error
+    assert rig.depth(POLL) == (1, 0)
+    due = rig.redis.zrange(rig.store.keys.due(POLL), 0, -1, withscores=True)[0][1]
+    now = rig.redis.time()[0] * 1000
+    assert now < due < now + 8000  # the second wait: 4 s, give or take a half
+    rig.ask()
+    record = rig.store.lane(str(LANE))
+    assert (record.failures, record.error) == (0, "")
+    assert rig.statuses()[0] is JobStatus.COMPLETING
+
+
+def test_a_job_that_the_answer_omits_is_left_as_it_is(rig: Rig) -> None:
+    """A plugin that breaks its promise does no harm: an omission is no absence."""
+    rig.begin(2)
+    before = rig.job(1)
+    rig.backend.answers = [{"7.0": RUNNING}]
+    rig.ask()
+    assert rig.statuses()[0] is JobStatus.RUNNING
+    assert rig.job(1) == before
+    assert rig.depth(POLL) == (1, 0)
+
+
+def test_an_answer_about_others_is_not_believed(rig: Rig) -> None:
+    """Jobs that were not asked about do not change."""
+    rig.begin(1)
+    rig.backend.answers = [{"7.0": DONE}, {"7.0": FAILED, "9.9": DONE}]
+    rig.begin([spec(1)], command_id="e2", total=2)  # type: ignore[arg-type]
+    rig.ask()
+    rig.ask()
+    assert rig.backend.asked[1] == ["7.1"]
+    assert rig.job(0).verdict is JobStatus.COMPLETED
+
+
+def test_the_second_source_is_asked_after_the_grace_only(rig: Rig) -> None:
+    """Enough good answers without the job, over the grace time; and only about that job."""
+    rig.begin(2)
+    rig.backend.answers = [{"7.0": ABSENT, "7.1": RUNNING}]
+    rig.backend.second = [{"7.0": DONE}]
+    rig.ask()
+    rig.ask()
+    rig.ask()
+    assert rig.job(0).absences == 3
+    assert rig.backend.asked_second == []
+    rig.clock.at += 60
+    rig.ask()
+    assert rig.backend.asked_second == [["7.0"]]
+    assert rig.statuses() == [JobStatus.COMPLETING, JobStatus.RUNNING]
+
+
+def test_a_job_seen_again_was_never_gone(rig: Rig) -> None:
+    """One good answer with the job begins the counting anew."""
+    rig.begin(1)
+    rig.backend.answers = [{"7.0": ABSENT}, {"7.0": ABSENT}, {"7.0": RUNNING}, {"7.0": ABSENT}]
+    for _ in range(3):
+        rig.ask()
+    rig.clock.at += 100
+    rig.ask()
+    assert rig.backend.asked_second == []
+    assert rig.job().absences == 1
+
+
+@pytest.mark.parametrize("error", [BackendUnreachable("down"), RuntimeError("bug")], ids=repr)
+def test_a_second_source_that_fails_takes_nothing_from_the_first(
+    rig: Rig, error: Exception
+) -> None:
+    """What the query said is committed; the missing job is asked about again."""
+    rig.begin(2)
+    rig.backend.answers = [{"7.0": ABSENT, "7.1": SUBMITTED}] * 2 + [{"7.0": ABSENT, "7.1": DONE}]
+    rig.backend.second = [error]
+    rig.ask()
+    rig.ask()
+    rig.clock.at += 60
+    rig.ask()
+    assert rig.backend.asked_second == [["7.0"]]
+    assert rig.statuses() == [JobStatus.SUBMITTED, JobStatus.COMPLETING]
+    assert rig.depth(POLL) == (1, 0)
+
+
+def test_a_job_that_nobody_knows_is_stale_and_then_lost(rig: Rig) -> None:
+    """Stale keeps its status; after ``lost_after`` it fails with the evidence of it."""
+    rig.begin(1)
+    rig.backend.answers = [{"7.0": ABSENT}]
+    rig.backend.second = [{"7.0": UNKNOWN}]
+    rig.ask()
+    rig.clock.at += 60
+    rig.ask()
+    assert (rig.job().status, rig.job().stale) == (JobStatus.SUBMITTED, True)
+    rig.clock.at += 539
+    rig.ask()
+    assert rig.job().status is JobStatus.SUBMITTED
+    rig.clock.at += 1
+    rig.ask()
+    job = rig.job()
+    assert job.status is JobStatus.FAILED
+    assert job.evidence is not None
+    assert "lost" in job.evidence.reason
+    assert job.evidence.absences == 2
+    assert MERGE in rig.sent.queues()
+
+
+def test_an_unmapped_code_is_kept_and_decides_nothing(rig: Rig) -> None:
+    """The native status is shown as it is; the status stays."""
+    rig.begin(1)
+    rig.backend.answers = [{"7.0": RUNNING}, {"7.0": Seen("XX", None, "script")}]
+    rig.ask()
+    rig.ask()
+    job = rig.job()
+    assert (job.status, job.native_status, job.unmapped) == (JobStatus.RUNNING, "XX", True)
+
+
+def test_the_lane_remembers_its_pace(rig: Rig) -> None:
+    """The interval grows while nothing changes, up to the cap, and shrinks with a change."""
+    rig.begin(1)
+    answers: list[dict[str, Observation]] = [{"7.0": SUBMITTED}] * 5 + [{"7.0": RUNNING}]
+    rig.backend.answers = [*answers]
+    found = []
+    for _ in range(6):
+        rig.ask()
+        found.append(interval(rig))
+    assert found == [1.0, 2.0, 4.0, 8.0, 8.0, 1.0]
+    assert rig.store.lane(str(LANE)).asked_at == 1000.0
+
+
+def test_a_batch_ends_with_its_last_polled_job(rig: Rig) -> None:
+    """Nobody is asked about jobs whose end is known."""
+    rig.begin(2)
+    rig.backend.answers = [{"7.0": DONE, "7.1": RUNNING}, {"7.1": FAILED}]
+    rig.ask()
+    assert rig.depth(POLL) == (1, 0)
+    rig.ask()
+    assert rig.backend.asked == [["7.0", "7.1"], ["7.1"]]
+    assert rig.depth(POLL) == (0, 0)
+
+
+def test_a_batch_whose_jobs_all_ended_meanwhile_asks_nothing(rig: Rig) -> None:
+    """Killed in Ganga between two polls: no query, no batch left."""
+    rig.begin(2)
+    rig.store.register(OWNER, Register("r1", REPOSITORY, (str(rig.folder),)))
+    claim = rig.claim(POLL)
+    rig.send(withdraw(subs=(0, 1)))
+    rig.intake.run()
+    rig.poll.run(claim.token, "w1")
+    assert rig.backend.asked == []
+    assert rig.depth(POLL) == (0, 0)
+    assert rig.statuses() == [JobStatus.KILLED] * 2
+
+
+def test_a_withdrawn_batch_is_dropped_and_the_others_are_asked(rig: Rig) -> None:
+    """A master that was removed while its claim was on the way."""
+    rig.begin(1)
+    rig.begin(1, command_id="e2", master=8)
+    claim = rig.claim(POLL)
+    assert len(claim.members) == 2
+    rig.store.withdraw(OWNER, "", withdraw(7))
+    rig.backend.answers = [{"8.0": RUNNING}]
+    assert rig.poll.run(claim.token, "w1") == 1
+    assert rig.backend.asked == [["8.0"]]
+    assert rig.depth(POLL) == (1, 0)
+
+
+def test_only_withdrawn_batches_free_the_lane(rig: Rig) -> None:
+    """Nothing is left of the claim, and no query is made."""
+    rig.begin(1)
+    claim = rig.claim(POLL)
+    rig.store.withdraw(OWNER, "", withdraw(7))
+    assert rig.poll.run(claim.token, "w1") == 0
+    assert rig.backend.asked == []
+    assert rig.depth(POLL) == (0, 0)
+
+
+def test_a_doubled_message_asks_once(rig: Rig) -> None:
+    """The second worker finds the claim begun."""
+    rig.begin(1)
+    rig.backend.answers = [{"7.0": RUNNING}]
+    claim = rig.claim(POLL)
+    assert [rig.poll.run(claim.token, "w1"), rig.poll.run(claim.token, "w2")] == [1, 0]
+    assert len(rig.backend.asked) == 1
+
+
+@pytest.mark.parametrize("answer", [{"7.0": DONE}, BackendUnreachable("down")], ids=["ok", "down"])
+def test_a_worker_that_lost_its_lease_changes_nothing(rig: Rig, answer: object) -> None:
+    """It was asleep during its query; another has the batch now."""
+    rig.begin(1)
+    claim = rig.store.claim(POLL, 10, 0.05, 2)
+    assert claim is not None
+
+    def asleep(*_: object) -> dict[str, Observation]:
+        until(rig.store.rescue, 5, "the lease expires")
+        if isinstance(answer, Exception):
+            raise answer
+        return {"7.0": DONE}
+
+    rig.backend.poll = asleep  # type: ignore[method-assign]
+    rig.keeper.lease = 0.05
+    rig.store.renew = lambda *_: None  # type: ignore[method-assign, assignment]
+    assert rig.poll.run(claim.token, "w1") == 0
+    assert rig.statuses() == [JobStatus.SUBMITTED]
+    assert rig.depth(POLL) == (1, 0)
+
+
+def test_jobs_of_the_same_number_do_not_meet(rig: Rig) -> None:
+    """Two repositories, or two owners, in one lane: each answer reaches its own job 7.0."""
+    other = "f" * 32
+    rig.begin(1)
+    rig.store.register("bob", Register("r2", other, (str(rig.folder),)))
+    jobs = (spec(0, native_id="bobs"),)
+    workspace = f"{rig.folder}/bob/7"
+    command = Enqueue("e2", other, 7, 1, "bob's", LANE, workspace, (), jobs)
+    rig.store.enqueue("bob", "", command)
+    asked: list[list[str]] = []
+
+    def by_native_id(lane: object, items: list[object]) -> dict[str, Observation]:
+        asked.append([item.native_id for item in items])  # type: ignore[attr-defined]
+        return {
+            item.fqid: DONE if item.native_id == "bobs" else RUNNING  # type: ignore[attr-defined]
+            for item in items
+        }
+
+    rig.backend.poll = by_native_id  # type: ignore[method-assign, assignment]
+    rig.ask()
+    bobs = rig.store.master("bob", other, 7)
+    assert bobs is not None
+    assert rig.store.jobs(bobs, [0])[0].status is JobStatus.COMPLETING
+    assert rig.statuses() == [JobStatus.RUNNING]
+    assert sorted(asked) == [["bobs"], ["n0"]]
+
+
+def test_a_job_that_was_not_split_is_asked_by_its_own_number(rig: Rig) -> None:
+    """``7``, with its outputs in the master's own directory."""
+    rig.begin([spec(UNSPLIT)])  # type: ignore[arg-type]
+    rig.backend.answers = [{"7": DONE}]
+    assert rig.ask() == 1
+    rig.fetch_all()
+    assert rig.fetcher.orders[0].target == f"{rig.folder}/7/output"
+    assert the_master(rig.store).counts[JobStatus.COMPLETED] == 1
+
+
+def test_a_restart_by_the_backend_is_followed(rig: Rig) -> None:
+    """Requeued while it ran: submitted again with a new restart, then running again."""
+    rig.begin(1)
+    again = Seen("PD", JobStatus.SUBMITTED, "script", restarts=1)
+    anew = Seen("R", JobStatus.RUNNING, "script", restarts=1)
+    rig.backend.answers = [{"7.0": RUNNING}, {"7.0": again}, {"7.0": RUNNING}, {"7.0": anew}]
+    statuses = []
+    for _ in range(4):
+        rig.ask()
+        statuses.append((rig.job().restart, rig.job().status.value))
+    assert statuses == [(0, "running"), (1, "submitted"), (1, "submitted"), (1, "running")]
