@@ -12,18 +12,24 @@ from gangamon.protocols import Claim
 VERSION = 1
 
 
-def route(queue: str) -> tuple[str, str, str]:
-    """(task name, Celery queue, what it is about) for a queue of the store."""
-    kind, _, rest = queue.partition(".")
+def route(claim: Claim) -> tuple[str, str, str]:
+    """(task name, Celery queue, what it is about) of a claim."""
+    kind, _, rest = claim.queue.partition(".")
     if kind == "poll":
         return "gangamon.poll", f"poll.{rest.partition('|')[0]}", rest
-    if kind == "fetch":
-        return "gangamon.fetch", f"transfer.{rest}", rest
-    return f"gangamon.{kind}", f"merge.{rest}", rest
+    pool = "transfer" if kind == "fetch" else "merge"
+    return f"gangamon.{kind}", f"{pool}.{rest}", ", ".join(_masters(claim))
+
+
+def _masters(claim: Claim) -> list[str]:
+    """The ids of the master jobs that a stage's members (O:R:M...@ATTEMPT) belong to."""
+    parts = (member.rsplit("@", 1)[0].split(":") for member in claim.members)
+    return [f"job {master}" for master in dict.fromkeys(part[2] for part in parts)]
 
 
 class CeleryQueue:
-    """Sends one message for each claim, e.g. ``gangamon.poll('Local|node1|-', jobs=300, ...)``.
+    """Sends one message for each claim: ``gangamon.poll('Local|node1|-', jobs=300, ...)``,
+    ``gangamon.merge('job 42', ...)``.
 
     The message carries what a reader of Flower wants to see and the claim's name; what to do is
     read from the store.
@@ -34,7 +40,7 @@ class CeleryQueue:
         self._expires = expires
 
     def send(self, claim: Claim) -> None:
-        task, queue, subject = route(claim.queue)
+        task, queue, subject = route(claim)
         try:
             self._app.send_task(
                 task,

@@ -4,7 +4,8 @@ GangamonError
     TransientError          the same call may succeed later
         StoreUnavailable    Redis cannot be reached, or does not answer in time
         BackendUnreachable  the backend could not be asked
-        DiskFull            no room for an output; the stage waits
+        StorageAway         a place for outputs is not there now: not mounted, stale, no rights
+            DiskFull        no room for an output; the stage waits
     PermanentError          it will not succeed as it is
         BadInput            a command, file or option is wrong; carries every fault
         BadSettings         the configuration is wrong; carries every fault
@@ -37,7 +38,11 @@ class BackendUnreachable(TransientError):
     """The backend could not be asked; nothing is learnt about any job."""
 
 
-class DiskFull(TransientError):
+class StorageAway(TransientError):
+    """A place for outputs is not there now. The stage waits as long as it takes, and says so."""
+
+
+class DiskFull(StorageAway):
     """No room for an output; the stage waits and says so."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gangamon.errors import BadInput, GangamonError
 from gangamon.settings import Settings
@@ -25,7 +26,7 @@ def all_of_them(settings: Settings) -> list[dict[str, str]]:
         report = running.ps(settings)
     except GangamonError as error:
         return [*found, check("instance", FAIL, str(error))]
-    return [*found, *_instance(report), *_redis(report)]
+    return [*found, *_instance(report), *_redis(settings, report)]
 
 
 def _server(settings: Settings) -> Iterator[dict[str, str]]:
@@ -65,7 +66,7 @@ def _existing(path: Path) -> Path:
     return next(p for p in (path, *path.parents) if p.exists())
 
 
-def _instance(report: dict[str, object]) -> Iterator[dict[str, str]]:
+def _instance(report: dict[str, Any]) -> Iterator[dict[str, str]]:
     if not report["running"]:
         text = "died" if "stale" in report else "does not run"
         yield check("instance", WARN, text, "gangamon up")
@@ -77,9 +78,7 @@ def _instance(report: dict[str, object]) -> Iterator[dict[str, str]]:
         yield check("instance", FAIL, str(report["fault"]), "gangamon down, then gangamon up")
     else:
         yield check("instance", OK, f"runs here, pid {report['pid']}")
-    programs = report["programs"]
-    assert isinstance(programs, list)
-    for program in programs:
+    for program in report["programs"]:
         name = f"program {program['name']}"
         if program["state"] != running.RUNNING:
             yield check(name, FAIL, program["state"], f"see {program['log']}")
@@ -90,23 +89,31 @@ def _instance(report: dict[str, object]) -> Iterator[dict[str, str]]:
             yield check(name, OK, program["state"])
 
 
-def _redis(report: dict[str, object]) -> Iterator[dict[str, str]]:
+def _redis(settings: Settings, report: dict[str, Any]) -> Iterator[dict[str, str]]:
     facts = report.get("redis")
-    if not isinstance(facts, dict):
+    fix = "gangamon down, then gangamon up"
+    if settings.redis_url:
+        fix = "set it in the configuration of that server"
+        try:
+            facts = redis_server.summary(redis_server.facts_elsewhere(settings.redis_url))
+        except GangamonError as error:
+            yield check("redis", WARN, f"cannot be asked: {error}", "ask who runs it")
+            return
+    if not facts:
         return
     yield check("redis version", OK, str(facts["version"]))
     if facts["aof"] != "yes":
-        yield check("redis persistence", FAIL, "appendonly is off", "gangamon down, then up")
+        yield check("redis persistence", FAIL, "appendonly is off", fix)
     elif facts["aof_last_write"] not in ("", "ok"):
         text = f"the last write of the append-only file: {facts['aof_last_write']}"
-        yield check("redis persistence", FAIL, text, "is the disk of local_dir full?")
+        yield check("redis persistence", FAIL, text, "is its disk full?")
     else:
         yield check("redis persistence", OK, "append-only file")
     if facts["policy"] == "noeviction":
         yield check("redis eviction", OK, "noeviction")
     else:
         text = f"maxmemory-policy is {facts['policy']}: jobs may be dropped"
-        yield check("redis eviction", FAIL, text, "gangamon down, then up")
+        yield check("redis eviction", FAIL, text, fix)
     megabytes = f"{facts['memory'] / 2**20:.1f} MiB"
     if facts["memory"] > LARGE:
         yield check("redis memory", WARN, megabytes, "are old jobs pruned?")

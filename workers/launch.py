@@ -1,10 +1,11 @@
-"""``python -m workers.launch [--lock FILE] [--starts FILE] -- CMD...``: run CMD in this process.
+"""``python -m workers.launch [--lock FILE] [--starts FILE] [--kill] -- CMD...``: become CMD.
 
 - ``--lock``: an exclusive lock that CMD holds as long as it or a child of it lives, so that two
   servers never open the same files, even after the supervisor was killed. Exit code 3 if another
   process holds it.
 - ``--starts``: a line is added for each start, so that restarts can be counted.
-- CMD gets SIGTERM when its parent dies (Linux), so that nothing outlives the supervisor.
+- CMD gets SIGTERM when its parent dies (Linux), so that nothing outlives the supervisor; with
+  ``--kill`` SIGKILL, for a program that would first end what it is at.
 """
 
 from __future__ import annotations
@@ -28,9 +29,10 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     parser = argparse.ArgumentParser(prog="python -m workers.launch")
     parser.add_argument("--lock", type=Path)
     parser.add_argument("--starts", type=Path)
+    parser.add_argument("--kill", action="store_true")
     parser.add_argument("command", nargs="+", metavar="CMD")
     options = parser.parse_args(arguments)
-    _die_with_parent()
+    _die_with_parent(signal.SIGKILL if options.kill else signal.SIGTERM)
     if options.lock and not _take(options.lock):
         sys.stderr.write(f"{options.lock}: locked by another process; not started\n")
         sys.exit(LOCKED)
@@ -55,11 +57,11 @@ def _take(lock: Path) -> bool:
     return True
 
 
-def _die_with_parent() -> None:
+def _die_with_parent(number: signal.Signals) -> None:
     if sys.platform != "linux":
         return
     libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0):
+    if libc.prctl(_PR_SET_PDEATHSIG, number, 0, 0, 0):
         raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG)")
     # The parent may have died before the call. It carries the same id in its environment.
     instance = os.environ.get("GANGAMON_INSTANCE")

@@ -160,6 +160,8 @@ def configuration(places: Places, instance: str, runs: Sequence[Program]) -> str
         launch = [sys.executable, "-m", "workers.launch"]
         launch += ["--starts", str(places.starts / program.name)]
         launch += ["--lock", str(program.lock)] if program.lock else []
+        # A worker would end its tasks first, without Redis: their claims are taken back anyway.
+        launch += ["--kill"] if program.node else []
         given = ",".join(f'{name}="{_value(v)}"' for name, v in program.environment.items())
         lines += [
             f"[program:{program.name}]",

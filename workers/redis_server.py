@@ -6,10 +6,10 @@ import re
 import shutil
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from gangamon.errors import BadSettings, StoreUnavailable
 from gangamon.settings import Settings
@@ -140,6 +140,42 @@ def facts(path: Path) -> dict[str, str]:
         if isinstance(answer, list) and len(answer) == 2:
             found[f"config:{name}"] = str(answer[1])
     return found
+
+
+def facts_elsewhere(url: str) -> dict[str, str]:
+    """The same of a server that is configured, by way of Celery's transport. StoreUnavailable if
+    it is away, or does not let us ask."""
+    from kombu import Connection
+    from kombu.exceptions import OperationalError
+
+    connection = Connection(kombu_url(url), connect_timeout=5)
+    errors = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
+    try:
+        with connection:
+            channel: Any = connection.default_channel
+            client = channel.client
+            found = {name: str(value) for name, value in client.info().items()}
+            for name in ("appendonly", "maxmemory-policy"):
+                found[f"config:{name}"] = str(client.config_get(name)[name])
+            return found
+    except errors as error:
+        raise StoreUnavailable(str(error)) from error
+
+
+def kombu_url(url: str) -> str:
+    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
+
+
+def summary(facts: Mapping[str, str]) -> dict[str, Any]:
+    """What `ps` and the doctor show."""
+    return {
+        "version": facts.get("valkey_version") or facts["redis_version"],
+        "memory": int(facts["used_memory"]),
+        "memory_limit": int(facts["maxmemory"]),
+        "aof": facts["config:appendonly"],
+        "aof_last_write": facts.get("aof_last_write_status", ""),
+        "policy": facts["config:maxmemory-policy"],
+    }
 
 
 def ask(path: Path, *words: str) -> str | list[str]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from gangamon import backends
+from gangamon.client import Client
 
 TICK = "tick"
 
 
 def poll_queues() -> list[str]:
     """One queue for each kind of backend, so that one that hangs holds up no other."""
-    return [f"poll.{name}" for name in sorted(backends.names())]
+    return [f"poll.{name}" for name in Client.backends()]
 
 
 def transfer_queue(owner: str) -> str:

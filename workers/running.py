@@ -113,14 +113,7 @@ def ps(settings: Settings) -> dict[str, Any]:
         except GangamonError as error:
             report["fault"] = f"redis does not answer: {error}"
         else:
-            report["redis"] = {
-                "version": facts.get("valkey_version") or facts["redis_version"],
-                "memory": int(facts["used_memory"]),
-                "memory_limit": int(facts["maxmemory"]),
-                "aof": facts["config:appendonly"],
-                "aof_last_write": facts.get("aof_last_write_status", ""),
-                "policy": facts["config:maxmemory-policy"],
-            }
+            report["redis"] = redis_server.summary(facts)
     return report
 
 

@@ -35,25 +35,25 @@ def poll(self: Any, lane: str, *, jobs: int, claim: str, v: int = 1) -> int:
 
 
 @app.task(name="gangamon.fetch", bind=True)
-def fetch(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+def fetch(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Bring the outputs of ``jobs`` jobs; how many ended."""
     return _run(services.fetch, self, claim, v)
 
 
 @app.task(name="gangamon.merge", bind=True)
-def merge(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+def merge(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Merge the files of a master job."""
     return _run(services.merge, self, claim, v)
 
 
 @app.task(name="gangamon.check", bind=True)
-def check(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+def check(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Check what was merged."""
     return _run(services.check, self, claim, v)
 
 
 @app.task(name="gangamon.notify", bind=True)
-def notify(self: Any, owner: str, *, jobs: int, claim: str, v: int = 1) -> int:
+def notify(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Say that a master job has ended."""
     return _run(services.notify, self, claim, v)
 

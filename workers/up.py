@@ -237,16 +237,14 @@ def _reach(settings: Settings) -> None:
     from kombu.exceptions import OperationalError
 
     try:
-        with Connection(_kombu_url(settings.redis_url), connect_timeout=5) as connection:
+        with Connection(
+            redis_server.kombu_url(settings.redis_url), connect_timeout=5
+        ) as connection:
             connection.ensure_connection(max_retries=1, timeout=10)
     except (OperationalError, OSError) as error:
         raise BadInput(
             [f"redis.url: got {shown(settings.redis_url)}: cannot be reached: {error}"]
         ) from error
-
-
-def _kombu_url(url: str) -> str:
-    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
 
 
 def _flower(settings: Settings, places: Places) -> Flower:

@@ -44,7 +44,7 @@ class Engine:
         scan_interval: float,
     ) -> None:
         self._reader, self._link, self._heard, self._alive = reader, link, heard, alive
-        self._enqueuer = Enqueuer(reader, link, alive)
+        self._enqueuer = Enqueuer(reader, link)
         self.applier = Applier(reader, alive)
         self._finisher = Finisher(reader, self.applier)
         self.roster = Roster(reader, link, self._enqueuer)
@@ -56,7 +56,7 @@ class Engine:
         session submits is handed over in any case."""
         self._hear()
         self._scan(applying)
-        self._look(applying)
+        self._look()
         try:
             if self._link.ready():
                 self._talk(applying)
@@ -67,15 +67,18 @@ class Engine:
 
     @property
     def busy(self) -> bool:
-        """Whether a transition of Ganga's is under way that must not be cut off."""
-        return self.applier.busy or self._finisher.busy
+        """Whether something is under way, not waiting for a network, that must not be cut off."""
+        return self.applier.busy or self._finisher.busy or self._enqueuer.busy
 
     def close(self) -> None:
         """The session ends: what it submitted last goes into the spool, and out if possible."""
         self._hear()
         self._scan_at = 0.0
         self._scan(False)
-        self._look(False)
+        for watched in self.roster:
+            watched.quiet_until = 0.0
+            watched.look_at = 0.0 if watched.look_at is not None else None
+        self._look()
         try:
             if self._link.up:
                 self._link.flush()
@@ -106,10 +109,10 @@ class Engine:
             self._scan_at = now + self._scan_interval
             self.roster.scan(applying)
 
-    def _look(self, applying: bool) -> None:
+    def _look(self) -> None:
         now = time.monotonic()
         for watched in list(self.roster):
-            due = watched.look_at is not None and now >= watched.look_at
+            due = watched.look_at is not None and now >= max(watched.look_at, watched.quiet_until)
             if due and watched.resolved and watched.refusals < PATIENCE:
                 self._careful(watched, self._enqueuer.look)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable
 from typing import Any
 
 from gangamon.adapter import specs
@@ -17,20 +16,29 @@ from gangamon.domain.status import JobStatus
 #: Subjobs read or changed between two hand-overs of the GIL, and seconds of each.
 SLICE, PAUSE = 25, 0.002
 
-#: Seconds until a look that found something not ready is repeated, and the factor of its duration.
+#: Seconds until a look that found something not ready is repeated; and the least pause between two
+#: looks at a master, as a multiple of the first one's duration.
 AGAIN, AGAIN_FACTOR = 1.0, 5.0
 
 
 class Enqueuer:
     """Compares a master's subjobs with what the service knows of them, and sends the difference."""
 
-    def __init__(self, reader: Reader, link: Link, alive: Callable[[], bool]) -> None:
-        self._reader, self._link, self._alive = reader, link, alive
+    def __init__(self, reader: Reader, link: Link) -> None:
+        self._reader, self._link = reader, link
+        self.busy = False
         #: Enqueue command id -> master, while it may still be refused.
         self.senders: dict[str, int] = {}
 
     def look(self, watched: Watched) -> None:
         """One pass over a master's subjobs. Raises Gone, Locked."""
+        self.busy = True
+        try:
+            self._pass(watched)
+        finally:
+            self.busy = False
+
+    def _pass(self, watched: Watched) -> None:
         begun = time.monotonic()
         master = self._reader.master(watched.id)
         subjobs = Subjobs(master)
@@ -42,8 +50,6 @@ class Enqueuer:
             for sub, status in enumerate(statuses):
                 if sub % SLICE == SLICE - 1:
                     time.sleep(PAUSE)
-                    if not self._alive():
-                        break
                 known = sub in watched.attempts
                 if status in POLLED and (subjobs.loaded(sub) or not known):
                     self._polled(watched, master, subjobs[sub], sub, found)
@@ -52,9 +58,11 @@ class Enqueuer:
         elif master.status in POLLED:
             self._polled(watched, master, master, UNSPLIT, found)
         self._send(watched, master, subjobs, found)
+        ended = time.monotonic()
+        # Hooks may call for a look many times a second while the user submits.
+        watched.quiet_until = ended + AGAIN_FACTOR * (ended - begun)
         if found.again:
-            wait = max(AGAIN, AGAIN_FACTOR * (time.monotonic() - begun))
-            watched.look_at = time.monotonic() + wait
+            watched.look_at = max(ended + AGAIN, watched.quiet_until)
 
     def _polled(self, watched: Watched, master: Any, job: Any, sub: int, found: _Found) -> None:
         attempt = int(job.info.submit_counter)

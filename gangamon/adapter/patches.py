@@ -84,7 +84,7 @@ def patch_master_status() -> bool:
 
     def update_master_job_status(self: Any) -> None:
         watch = current.watch
-        if watch is None or not watch.watches(self.id):
+        if watch is None or self.master is not None or not watch.watches(self.id):
             return stock(self)
         watch.notice(self.id)
         if watch.mine():

@@ -31,6 +31,7 @@ class Watched:
     ``pids``: sub id -> (attempt, wrapper process) last sent.
     ``counts``: subjobs by Ganga's status.
     ``look_at``: when its subjobs must be read again (monotonic time), None: no need.
+    ``quiet_until``: not before that, however loudly the hooks call.
     ``finish_at``: when to ask whether it is over.
     """
 
@@ -43,6 +44,7 @@ class Watched:
     pids: dict[int, tuple[int, int]] = field(default_factory=dict)
     orphans: tuple[int, ...] = ()
     look_at: float | None = 0.0
+    quiet_until: float = 0.0
     resolve_at: float = 0.0
     finish_at: float | None = None
     refusals: int = 0

@@ -125,6 +125,8 @@ class _Query:
         if found is not None and (found.exit_code is not None or found.pid is not None):
             if found.exit_code is not None or found.wrapper is None:
                 return None
+            if found.started is None:  # then only the kind of process can be told
+                return _Process(found.wrapper, _SCRIPT, None)
             script = os.path.join(os.path.dirname(item.output.rstrip("/")), "input", _SCRIPT)
             return _Process(found.wrapper, script, found.started)
         batch = item.extra.get("wrapper_pid")

@@ -65,6 +65,7 @@ def checks() -> Iterator[Check]:
             yield Check("settings", FAIL, fault)
         return
     yield Check("settings", OK, settings.source or "no file: defaults and the environment")
+    yield from _backends(settings)
     yield from _state_dir(settings)
     yield from _limits()
     yield from _server_checks()
@@ -79,6 +80,16 @@ def _versions() -> Iterator[Check]:
         except PackageNotFoundError:
             continue
     yield Check("versions", OK, f"Python {platform.python_version()}, {', '.join(found)}")
+
+
+def _backends(settings: Settings) -> Iterator[Check]:
+    from gangamon.client import Client
+
+    known = Client.backends()
+    yield Check("backends", OK, ", ".join(known))
+    for name in sorted(set(settings.backends) - set(known)):
+        fix = f"its limits have no effect; accepted: {', '.join(known)}"
+        yield Check("backends", WARN, f"backends.{name}: no such backend is installed", fix)
 
 
 def _state_dir(settings: Settings) -> Iterator[Check]:

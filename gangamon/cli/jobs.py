@@ -5,21 +5,25 @@ from __future__ import annotations
 import json
 import sys
 import time
+import uuid
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from gangamon import settings
-from gangamon.client import Client
 from gangamon.domain.command import Enqueue, Faults, Register, from_wire
 from gangamon.domain.job import Job
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import BadInput, PermanentError
 from gangamon.protocols import Master
+
+if TYPE_CHECKING:
+    from gangamon.client import Client
+    from gangamon.settings import Settings
 
 WAIT = 15.0
 REPOSITORY = click.option("--repository", help="Repository id, where several hold the same job.")
@@ -31,7 +35,7 @@ JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 @JSON
 def status(repository: str | None, as_json: bool) -> None:
     """Every master job that the service holds, with its subjobs by status."""
-    client = Client(settings.load())
+    client = _client()
     found = [m for r in _repositories(client, repository) for m in client.masters(r)]
     if as_json:
         click.echo(json.dumps([_as_dict(master) for master in found]))
@@ -49,7 +53,7 @@ def status(repository: str | None, as_json: bool) -> None:
 @JSON
 def watch(job: str, repository: str | None, timeout: float | None, as_json: bool) -> None:
     """Follow a master JOB until it ends; exit code 0 if it completed, 1 if not."""
-    client = Client(settings.load())
+    client = _client()
     number, _ = _fqid(job)
     repository = _holder(client, number, repository)
     deadline = time.monotonic() + timeout if timeout else None
@@ -76,7 +80,7 @@ def watch(job: str, repository: str | None, timeout: float | None, as_json: bool
 @JSON
 def why(job: str, repository: str | None, as_json: bool) -> None:
     """Why a JOB (42 or 42.7) has the status it has: evidence, and how it got there."""
-    client = Client(settings.load())
+    client = _client()
     number, sub = _fqid(job)
     repository = _holder(client, number, repository)
     found = client.job(repository, number, sub)
@@ -108,7 +112,7 @@ def enqueue(file: Path, check: bool, as_json: bool) -> None:
     if check:
         click.echo(f"{len(command.jobs)} jobs of job {command.master}: well formed")
         return
-    client = Client(conf)
+    client = _client(conf)
     outside = not any(
         Path(command.workspace).resolve().is_relative_to(Path(root).resolve())
         for root in conf.roots
@@ -136,6 +140,13 @@ def enqueue(file: Path, check: bool, as_json: bool) -> None:
     click.echo(json.dumps(done) if as_json else text)
 
 
+def _client(conf: Settings | None = None) -> Client:
+    # Imports redis, a third of a second that --help must not wait for.
+    from gangamon.client import Client
+
+    return Client(conf or settings.load())
+
+
 COMMANDS = (status, watch, why, enqueue)
 
 
@@ -148,7 +159,7 @@ def _read(file: Path) -> Enqueue:
     except ValueError as error:
         raise BadInput([f"file: {file}: not json: {error}"]) from error
     if isinstance(body, dict):
-        body = {"v": 1, "kind": "enqueue", "id": Client.new_id(), **body}
+        body = {"v": 1, "kind": "enqueue", "id": uuid.uuid4().hex, **body}
     try:
         command = from_wire(body)
     except Faults as error:
@@ -262,8 +273,8 @@ def _tell(job: Job) -> list[str]:
                 lines.append(f"  {what}: {_time(at)}")
     for entry in job.history:
         restart = f".{entry.restart}" if entry.restart else ""
-        at = _time(entry.at) if entry.at else "when enqueued"
-        lines.append(f"  attempt {entry.attempt}{restart}: {entry.status} ({entry.source}, {at})")
+        when = _time(entry.at) if entry.at else "when enqueued"
+        lines.append(f"  attempt {entry.attempt}{restart}: {entry.status} ({entry.source}, {when})")
     return lines
 
 

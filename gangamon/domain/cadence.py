@@ -23,7 +23,8 @@ class Cadence:
     def interval(self, last: float | None, query: float, changed: bool) -> float:
         """The next interval from the last one, the last query's duration and whether a job moved.
 
-        At least five times the query's duration, so that a slow backend is asked less often.
+        Five times the query's duration, so that a slow backend is asked less often; but the cap
+        has the last word, for beyond it ended jobs may be forgotten.
         """
         wanted = self.floor if changed or last is None else last * self.growth
         return min(max(wanted, self.floor, 5.0 * query), max(self.cap, self.floor))

@@ -8,8 +8,9 @@ intake checks it again: an inbox is not to be trusted.
 from __future__ import annotations
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -147,8 +148,7 @@ def from_wire(body: object) -> Command:
     if kind is None:
         raise Faults(check.faults)
     allowed, build = _KINDS[kind]
-    for key in sorted(set(body) - set(allowed) - {"v", "kind", "id", "repository"}):
-        check.faults.append(f"{key}: unknown field; accepted: {', '.join(allowed)}")
+    check.nothing_but(allowed, {"v", "kind", "id", "repository"})
     fields = build(check)
     if check.faults:
         raise Faults(check.faults)
@@ -177,6 +177,10 @@ class _Check:
             self.faults.append(f"{self.where}{key}: got {_show(value)}; accepted: {accepted}")
             return None
         return value
+
+    def nothing_but(self, accepted: Sequence[str], also: Collection[str] = ()) -> None:
+        for key in sorted(set(self.body) - set(accepted) - set(also)):
+            self.faults.append(f"{self.where}{key}: unknown field; accepted: {', '.join(accepted)}")
 
     def text(self, key: str, pattern: re.Pattern[str], accepted: str) -> Any:
         return self.field(
@@ -236,6 +240,7 @@ def _merger(check: _Check, index: int, body: object) -> MergerSpec:
         "a list of file names or patterns, relative and without '..'",
     )
     flags = {key: inner.flag(key) for key in ("ignorefailed", "overwrite", "compress")}
+    inner.nothing_but(("kind", "files", *flags))
     return MergerSpec(kind=kind, files=tuple(files or ()), **flags)
 
 
@@ -322,9 +327,13 @@ def _is_lane(value: object) -> bool:
 
 def _is_extra(value: object) -> bool:
     return isinstance(value, dict) and all(
-        isinstance(k, str) and (v is None or isinstance(v, (str, int, float, bool)))
+        isinstance(k, str) and (v is None or isinstance(v, (str, int, bool)) or _finite(v))
         for k, v in value.items()
     )
+
+
+def _finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)
 
 
 def _show(value: object) -> str:

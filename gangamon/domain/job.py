@@ -14,6 +14,9 @@ _STATE = re.compile(r"(\d{5})\.(\d{4})\.(\d):([a-z]+)")
 #: Transitions kept per job; older ones are dropped from the front.
 HISTORY_LENGTH = 20
 
+#: What the state string has room for. A backend that starts a job over more often is not counted.
+MOST_RESTARTS = 9999
+
 
 @dataclass(frozen=True, order=True)
 class Version:
@@ -53,6 +56,8 @@ class Job:
     """One job or subjob. ``fqid`` is Ganga's (``42`` or ``42.7``).
 
     ``verdict``: the final status the backend gave while the outputs are still on their way.
+    ``absences``, ``absent_at``, ``absent_for``: good answers in a row that did not name the job,
+    the last of them, and the seconds they span (a gap in which nobody answered counts little).
     ``unmapped``: the native status is not in the backend's table; kept and reported.
     """
 
@@ -65,7 +70,8 @@ class Job:
     site: str = ""
     verdict: JobStatus | None = None
     absences: int = 0
-    absent_since: float | None = None
+    absent_at: float | None = None
+    absent_for: float = 0.0
     stale: bool = False
     evidence: Evidence | None = None
     attributes: Mapping[str, Scalar] = field(default_factory=dict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from gangamon.domain.effect import Stage
-from gangamon.domain.job import HISTORY_LENGTH, Entry, Evidence, Job
+from gangamon.domain.job import HISTORY_LENGTH, MOST_RESTARTS, Entry, Evidence, Job
 from gangamon.domain.observation import (
     Absent,
     Fetched,
@@ -29,11 +29,13 @@ class InvalidTransition(Exception):
 class AbsencePolicy:
     """When absence counts. ``absences`` good answers without the job over ``grace`` seconds
     lead to the second source; where that knows nothing either, the job is stale, and after
-    ``lost_after`` seconds of absence it is failed as lost (None: never)."""
+    ``lost_after`` seconds of absence it is failed as lost (None: never). Between two good answers
+    at most ``gap`` seconds count: an outage of the backend is no absence of its jobs."""
 
     absences: int = 3
     grace: float = 60.0
     lost_after: float | None = 86400.0
+    gap: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -48,20 +50,17 @@ class Step:
         return self.job.version != before.version
 
 
-def needs_second_source(job: Job, policy: AbsencePolicy, now: float) -> bool:
+def needs_second_source(job: Job, policy: AbsencePolicy) -> bool:
     """Whether enough good answers missed the job for long enough to ask the second source."""
-    return (
-        job.absent_since is not None
-        and job.absences >= policy.absences
-        and now - job.absent_since >= policy.grace
-    )
+    return job.absences >= policy.absences and job.absent_for >= policy.grace
 
 
 def advance(job: Job, observation: Observation, policy: AbsencePolicy, now: float) -> Step:
     """The step that follows from one observation. ``now``: seconds since the epoch.
 
     Guarantees: the version grows or stays; a status changes only along ``LEGAL``; a final
-    status carries evidence; ``Unreachable`` and unmapped codes change no status.
+    status carries evidence; ``Unreachable`` changes nothing. An unmapped code moves no job on; that
+    the backend started the job over counts whatever code it has.
     """
     if isinstance(observation, Unreachable) or job.status in FINAL:
         return Step(job)
@@ -75,9 +74,10 @@ def advance(job: Job, observation: Observation, policy: AbsencePolicy, now: floa
 
 
 def _seen(job: Job, seen: Seen, now: float) -> Step:
-    if seen.restarts < job.restart:
+    restarts = min(seen.restarts, MOST_RESTARTS)
+    if restarts < job.restart:
         return Step(job)  # an answer from before the backend started the job over
-    restarted = seen.restarts > job.restart
+    restarted = restarts > job.restart
     if job.status not in POLLED and not restarted:
         return Step(job)  # completing: the backend has had its say
     job = replace(
@@ -86,16 +86,17 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
         unmapped=seen.status is None,
         site=seen.site or job.site,
         absences=0,
-        absent_since=None,
+        absent_at=None,
+        absent_for=0.0,
         stale=False,
         attributes={**job.attributes, **seen.attributes},
     )
     if restarted:
         job = replace(job, verdict=None, evidence=None)
         if job.status is not JobStatus.SUBMITTED:
-            job = _move(job, JobStatus.SUBMITTED, seen.source, now, restart=seen.restarts)
+            job = _move(job, JobStatus.SUBMITTED, seen.source, now, restart=restarts)
         else:
-            job = _record(replace(job, restart=seen.restarts), job.status, seen.source, now)
+            job = _record(replace(job, restart=restarts), job.status, seen.source, now)
     meaning = seen.status
     if meaning is None or (RANK[meaning] <= RANK[job.status]):
         return Step(job)
@@ -120,19 +121,20 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
 def _absent(job: Job, absent: Absent, policy: AbsencePolicy, now: float) -> Step:
     if job.status not in POLLED:
         return Step(job)
-    since = now if job.absent_since is None else job.absent_since
     if absent.second:
-        job = replace(job, stale=True, absent_since=since)
-        if policy.lost_after is None or now - since < policy.lost_after:
+        job = replace(job, stale=True)
+        if policy.lost_after is None or job.absent_for < policy.lost_after:
             return Step(job)
         evidence = Evidence(
             source=absent.source,
             native_status=job.native_status,
-            reason=f"lost: in no answer for {now - since:.0f} s, unknown to {absent.source}",
+            reason=f"lost: in no answer for {job.absent_for:.0f} s, unknown to {absent.source}",
             absences=job.absences,
         )
         return Step(_move(replace(job, evidence=evidence), JobStatus.FAILED, absent.source, now))
-    return Step(replace(job, absences=job.absences + 1, absent_since=since))
+    since = now if job.absent_at is None else job.absent_at
+    span = job.absent_for + min(max(0.0, now - since), policy.gap)
+    return Step(replace(job, absences=job.absences + 1, absent_at=now, absent_for=span))
 
 
 def _fetched(job: Job, fetched: Fetched, now: float) -> Step:

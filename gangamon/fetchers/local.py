@@ -7,7 +7,7 @@ import os
 import shutil
 import stat
 
-from gangamon.errors import BadInput, OutputMissing, TransientError
+from gangamon.errors import BadInput, OutputMissing, StorageAway
 from gangamon.fetchers import manifest
 from gangamon.protocols import FetchOrder, Manifest
 
@@ -29,7 +29,8 @@ class LocalFetcher:
 
     def fetch(self, order: FetchOrder) -> Manifest:
         """See Fetcher. Raises OutputMissing if there is no output directory, BadInput if it is
-        not under the roots, DiskFull, and TransientError for all that may pass."""
+        not under the roots, StorageAway (DiskFull) for what the file system
+        refuses now, TransientError for files that still change."""
         target = os.path.realpath(order.target)
         if not manifest.under(target, order.roots):
             raise BadInput([f"target: got {order.target!r}; accepted: a path under {order.roots}"])
@@ -43,7 +44,7 @@ class LocalFetcher:
                 target, order.fqid, order.attempt, found
             )
         except OSError as error:
-            raise TransientError(f"{error.filename or target}: {error.strerror}") from error
+            raise StorageAway(f"{error.filename or target}: {error.strerror}") from error
         if workdir is not None:
             _remove(workdir)
         return done
@@ -59,7 +60,7 @@ def _require(order: FetchOrder, target: str) -> None:
         top = os.path.dirname(top)
     with os.scandir(top) as entries:
         if next(entries, None) is None:
-            raise TransientError(f"{top}: empty, though it must hold the job {order.fqid}")
+            raise StorageAway(f"{top}: empty, though it must hold the job {order.fqid}")
     raise OutputMissing(f"{order.target}: there is no output directory")
 
 

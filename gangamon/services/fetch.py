@@ -9,7 +9,7 @@ from collections.abc import Callable
 from gangamon.domain.observation import Fetched
 from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
-from gangamon.errors import DiskFull, LeaseLost, PermanentError, TransientError
+from gangamon.errors import LeaseLost, PermanentError, StorageAway, TransientError
 from gangamon.protocols import Change, Claim, Clock, Fetcher, FetchOrder, JobStore, Master
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
@@ -100,7 +100,7 @@ class Fetch:
             if not isinstance(error, TransientError):
                 log.exception("fetch of %s: the fetcher failed", order.fqid)
             tries = self._store.tries(claim.queue, member) + 1
-            if tries >= self._attempts and not isinstance(error, DiskFull):
+            if tries >= self._attempts and not isinstance(error, StorageAway):
                 return Fetched(False, f"given up after {tries} tries: {error}")
             wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
             log.warning("fetch of %s put off for %.0f s: %s", order.fqid, wait, error)

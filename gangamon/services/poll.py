@@ -133,10 +133,13 @@ class Poll:
     ) -> dict[int, Step]:
         nothing = Unreachable("not in the answer")
         policy = backend.limits.absence
-        return {
-            sub: advance(job, seen.get(job.fqid, nothing), policy, now)
-            for sub, job in batch.jobs.items()
-        }
+        steps = {}
+        for sub, job in batch.jobs.items():
+            observation = seen.get(job.fqid, nothing)
+            if isinstance(observation, Absent) and observation.second:  # the query missed it too
+                job = advance(job, replace(observation, second=False), policy, now).job
+            steps[sub] = advance(job, observation, policy, now)
+        return steps
 
     def _second_look(
         self,
@@ -153,7 +156,7 @@ class Poll:
             for batch in batches
             for sub, job in batch.jobs.items()
             if isinstance(seen.get(job.fqid), Absent)
-            and needs_second_source(advance(job, seen[job.fqid], policy, now).job, policy, now)
+            and needs_second_source(advance(job, seen[job.fqid], policy, now).job, policy)
         ]
         if not missed:
             return

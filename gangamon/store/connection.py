@@ -39,13 +39,19 @@ def translated(url: str) -> Iterator[None]:
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
-        raise StoreUnavailable(f"Redis at {url or '(none running)'}: {error}") from error
+        raise StoreUnavailable(f"Redis at {shown(url)}: {error}") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
-        raise StoreUnavailable(f"Redis at {url} takes no writes: {error}") from error
+        raise StoreUnavailable(f"Redis at {shown(url)} takes no writes: {error}") from error
     except redis.ResponseError as error:
         if not str(error).startswith(("MISCONF", "LOADING", "BUSY ", "MASTERDOWN", "NOREPLICAS")):
             raise
-        raise StoreUnavailable(f"Redis at {url} takes no calls now: {error}") from error
+        raise StoreUnavailable(f"Redis at {shown(url)} takes no calls now: {error}") from error
+
+
+def shown(url: str) -> str:
+    """The URL as people may see it: without user and password."""
+    scheme, mark, rest = url.partition("://")
+    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
 
 
 def check_schema(connection: redis.Redis, keys: Keys) -> None:

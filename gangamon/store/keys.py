@@ -24,7 +24,7 @@
     P:tries:Q                hash: member -> times put off in a row
     P:leases                 sorted set: claim token -> expiry, ms
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore
-    P:claim:TOKEN            hash: q, by, left, m:MEMBER
+    P:claim:TOKEN            hash: q, by, left, jobs, m:MEMBER
     P:lane:LANE              hash: interval, query, failures, asked_at, error
     P:lags:LANE              list: the last detection lags, seconds
     P:tick                   string: ms of the last tick

@@ -26,7 +26,7 @@ from tests.ganga import needs_ganga, run_ganga
 LANE = Lane("Local", socket.gethostname())
 GOOD, BAD, KILLED, LATER = range(4)
 
-#: Three at a time: the fourth waits until one of the others has ended. Named pipes say when.
+#: Three at a time: the fourth waits until one of the others has ended.
 SCRIPT = """
 from GangaCore.GPIDev.Base.Proxy import stripProxy
 j = Job(application=Executable(exe='sh'), backend=Local(batchsize=3))
@@ -38,9 +38,8 @@ result = [
     [s.fqid, s.outputdir, s.backend.workdir, stripProxy(j).backend.wrapper_pid[-1]]
     for s in j.subjobs
 ]
-result.append(
-    [single.fqid, single.outputdir, single.backend.workdir, stripProxy(single).backend.wrapper_pid[-1]]
-)
+last = stripProxy(single).backend.wrapper_pid[-1]
+result.append([single.fqid, single.outputdir, single.backend.workdir, last])
 """
 
 

@@ -22,6 +22,7 @@ import psutil
 import pytest
 
 from gangamon import instance
+from gangamon import settings as configuration
 from gangamon.settings import hostname
 from workers import processes, redis_server
 
@@ -342,6 +343,32 @@ def test_a_redis_that_does_not_answer_is_refused(gangamon: Gangamon) -> None:
     err = refused(gangamon, "up", GANGAMON_REDIS_URL=f"redis://:secret@127.0.0.1:{port}/0")
     assert f"redis.url: got redis://***@127.0.0.1:{port}/0: cannot be reached" in err
     assert "secret" not in err
+
+
+def test_the_doctor_asks_a_redis_that_is_configured(gangamon: Gangamon, tmp_path: Path) -> None:
+    """One that may lose or drop jobs is a failure; one that does not let us in is said."""
+    server = redis_server.find(configuration.load({}))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    command = [server.path, "--port", str(port), "--dir", str(tmp_path), "--save", ""]
+    command += ["--unixsocket", str(tmp_path / "s"), "--requirepass", "right"]
+    command += ["--maxmemory-policy", "allkeys-lru"]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        try:
+            until(lambda: "NOAUTH" in redis_server.ping(tmp_path / "s"))
+            found = {}
+            for password in ("right", "wrong"):
+                url = f"redis://:{password}@127.0.0.1:{port}/0"
+                code, out, err = gangamon.run("doctor", "--json", GANGAMON_REDIS_URL=url)
+                assert (code, err) == (1, "")
+                found[password] = {c["name"]: (c["level"], c["text"]) for c in json.loads(out)}
+        finally:
+            process.kill()
+    assert found["right"]["redis persistence"] == ("FAIL", "appendonly is off")
+    assert found["right"]["redis eviction"][0] == "FAIL"
+    level, text = found["wrong"]["redis"]
+    assert level == "WARN"
+    assert "cannot be asked: invalid username-password pair" in text
 
 
 def test_a_missing_server_is_refused(gangamon: Gangamon) -> None:

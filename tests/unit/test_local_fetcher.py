@@ -1,13 +1,10 @@
-"""LocalFetcher: the manifest of what the wrapper left, and the end of the work directory."""
+"""LocalFetcher: the manifest of what the wrapper left."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
-import logging
 import os
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +12,7 @@ from typing import Any
 import pytest
 
 from gangamon import fetchers
-from gangamon.errors import BadInput, DiskFull, OutputMissing, TransientError
+from gangamon.errors import BadInput, OutputMissing, TransientError
 from gangamon.fetchers import manifest
 from gangamon.fetchers.local import LocalFetcher
 from gangamon.protocols import Manifest
@@ -44,14 +41,6 @@ def fetch(tmp_path: Path, output: Path) -> Callable[..., Manifest]:
         return LocalFetcher().fetch(order)
 
     return run
-
-
-@pytest.fixture
-def workdir(tmp_path: Path) -> Path:
-    path = tmp_path / "tmp" / "tmpabc"
-    path.mkdir(parents=True)
-    (path / "core").write_text("big")
-    return path
 
 
 def test_lists_every_file(fetch: Callable[..., Manifest], output: Path) -> None:
@@ -173,110 +162,6 @@ def test_a_root_may_be_a_link(tmp_path: Path, output: Path) -> None:
     (tmp_path / "home").symlink_to(tmp_path / "LocalXML")
     target = tmp_path / "home" / "42" / "0" / "output"
     assert LocalFetcher().fetch(fetch_order(str(target), [str(tmp_path / "home")])).files
-
-
-def test_the_work_directory_goes(
-    fetch: Callable[..., Manifest], workdir: Path, tmp_path_factory: pytest.TempPathFactory
-) -> None:
-    """It is removed with all in it, and what links in it lead to stays."""
-    outside = tmp_path_factory.mktemp("outside")
-    (outside / "kept").write_text("kept")
-    (workdir / "link").symlink_to(outside)
-    fetch(workdir=str(workdir))
-    assert not workdir.exists()
-    assert (outside / "kept").read_text() == "kept"
-    assert fetch(workdir=str(workdir)).files
-
-
-def test_logs_of_a_killed_wrapper_are_saved(
-    fetch: Callable[..., Manifest], output: Path, workdir: Path
-) -> None:
-    """Logs that only lie in the work directory are brought; those that are home stay."""
-    (workdir / "stdout").write_text("other")
-    (workdir / "stderr").write_text("why it died")
-    names = {path for path, _, _ in fetch(workdir=str(workdir)).files}
-    assert (output / "stderr").read_text() == "why it died"
-    assert (output / "stdout").read_text() == "hello\n"
-    assert "stderr" in names
-
-
-@pytest.mark.parametrize("which", ["root", "above", "outside", "link", "file", "relative", "job"])
-def test_work_directories_that_stay(
-    which: str,
-    output: Path,
-    workdir: Path,
-    tmp_path: Path,
-    tmp_path_factory: pytest.TempPathFactory,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """Nothing is removed but a directory of ours strictly under a root, and the log says so."""
-    outside = tmp_path_factory.mktemp("outside")
-    (outside / "kept").write_text("kept")
-    link = tmp_path / "link"
-    link.symlink_to(workdir)
-    monkeypatch.chdir(workdir.parent)
-    root = str(tmp_path)
-    path = {
-        "root": root,
-        "above": str(workdir.parent),
-        "outside": str(outside),
-        "link": str(link),
-        "file": str(output / "stdout"),
-        "relative": "tmpabc",
-        "job": str(output.parent),
-    }[which]
-    roots = [root, str(workdir)] if which == "above" else [root]
-    order = fetch_order(str(output), roots, extra={"workdir": path})
-    with caplog.at_level(logging.WARNING):
-        assert LocalFetcher().fetch(order).files
-    assert "not removed" in caplog.text
-    assert (workdir / "core").exists() and (outside / "kept").exists() and output.exists()
-
-
-def test_a_work_directory_of_another_user_stays(
-    fetch: Callable[..., Manifest], workdir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The owner of a directory is its user, not whoever names it."""
-    uid = os.getuid()
-    monkeypatch.setattr(os, "getuid", lambda: uid + 1)
-    fetch(workdir=str(workdir))
-    assert workdir.exists()
-
-
-def test_a_work_directory_that_cannot_be_removed(
-    fetch: Callable[..., Manifest],
-    workdir: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    """It is left and logged: the outputs are home all the same."""
-
-    def refuse(path: str, ignore_errors: bool = False) -> None:
-        if not ignore_errors:
-            raise PermissionError(errno.EACCES, "no", path)
-
-    monkeypatch.setattr(shutil, "rmtree", refuse)
-    assert fetch(workdir=str(workdir)).files
-    assert "something is left" in caplog.text
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk(
-    fetch: Callable[..., Manifest], output: Path, workdir: Path, number: int,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """DiskFull, no manifest, no temporary, and the work directory stays for the next try."""
-
-    def full(*_: object) -> None:
-        raise OSError(number, os.strerror(number))
-
-    before = snapshot(str(output))
-    monkeypatch.setattr(shutil, "copyfileobj", full)
-    with pytest.raises(DiskFull):
-        fetch(workdir=str(workdir))
-    assert snapshot(str(output)) == before
-    assert workdir.exists()
 
 
 def test_files_that_vanish_meanwhile(

@@ -1,18 +1,11 @@
-"""TextMerger: Ganga's bytes, Ganga's refusals, and nothing half-done."""
+"""TextMerger: Ganga's bytes and Ganga's refusals."""
 
 from __future__ import annotations
 
-import errno
 import gzip
 import io
-import json
 import os
-import socket
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -20,63 +13,19 @@ from hypothesis import strategies as st
 
 from gangamon import postprocess
 from gangamon.domain.status import JobStatus
-from gangamon.errors import BadInput, DiskFull, MergeFailed, TransientError
-from gangamon.postprocess import manifest, text
+from gangamon.errors import BadInput, MergeFailed
+from gangamon.postprocess import text
 from gangamon.postprocess.text import TextMerger
-from gangamon.protocols import Manifest, MergeOrder
-from gangamon.testing.conformance import snapshot
-from gangamon.testing.factories import merge_order
+from gangamon.protocols import MergeOrder
+from tests.unit.merging import Master, frame
 
-DONE, FAILED, KILLED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.KILLED
+FAILED, KILLED = JobStatus.FAILED, JobStatus.KILLED
 SUMMARY = ".merge_summary"
-
-
-class Master:
-    """A master job's workspace with the outputs of its subjobs."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root
-        self.target = root / "output"
-        self.status: dict[int, JobStatus] = {}
-
-    def put(self, sub: int, name: str, content: bytes, status: JobStatus = DONE) -> Path:
-        path = self.root / str(sub) / "output" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        self.status[sub] = status
-        return path
-
-    def order(self, *files: str, attempt: int = 1, **flags: bool) -> MergeOrder:
-        inputs = [
-            (f"42.{sub}", self.status[sub], str(self.root / str(sub) / "output"))
-            for sub in sorted(self.status)
-        ]
-        order = merge_order(str(self.target), inputs, *files, **flags)
-        return MergeOrder(order.fqid, attempt, order.spec, order.target, inputs)
-
-    def merge(self, *files: str, **given: Any) -> Manifest:
-        return TextMerger().run(self.order(*files, **given))
-
-    def body(self, name: str) -> bytes:
-        """An output without its first line, which must be Ganga's but for the time."""
-        first, _, rest = (self.target / name).read_bytes().partition(b"\n")
-        assert first.startswith(b"# Ganga TextMergeTool - ") and first.endswith(b" #")
-        return rest
-
-    def names(self) -> set[str]:
-        """All there is in the target, our manifest aside."""
-        return set(snapshot(str(self.target))) - {".gangamon-merge.json"}
 
 
 @pytest.fixture
 def master(tmp_path: Path) -> Master:
     return Master(tmp_path / "42")
-
-
-def frame(*inputs: tuple[Path, bytes]) -> bytes:
-    """The body that Ganga writes (Lib/Mergers/Merger.py, 8.7.12)."""
-    parts = [b"# Start of file %s #\n%s\n" % (os.fsencode(p), content) for p, content in inputs]
-    return b"".join(parts) + b"# Ganga Merge Ended Successfully #\n"
 
 
 def test_one_after_the_other(master: Master) -> None:
@@ -269,182 +218,6 @@ def test_brackets_in_a_path_are_letters(tmp_path: Path) -> None:
     path = master.put(0, "out.txt", b"0")
     master.merge("*.txt")
     assert master.body("out.txt") == frame((path, b"0"))
-
-
-def test_nothing_to_merge(master: Master) -> None:
-    """All subjobs ignored: no output, success, and check finds nothing wrong."""
-    master.put(0, "out.txt", b"", FAILED)
-    assert master.merge("out.txt", ignorefailed=True) == Manifest(())
-    assert master.names() == set()
-    assert postprocess.verify(str(master.target)) == []
-
-
-def test_twice_changes_nothing(master: Master) -> None:
-    """A second run returns what the first made, without overwrite, and touches no file."""
-    master.put(0, "out.txt", b"0")
-    first = master.merge("out.txt")
-    before = snapshot(str(master.target))
-    assert master.merge("out.txt") == first
-    assert snapshot(str(master.target)) == before
-
-
-def test_other_inputs_are_another_merge(master: Master) -> None:
-    """After a resubmission the old result is not passed off as the new one."""
-    path = master.put(0, "out.txt", b"0")
-    master.merge("out.txt")
-    path.write_bytes(b"new")
-    with pytest.raises(MergeFailed, match="over writing"):
-        master.merge("out.txt")
-    with pytest.raises(MergeFailed, match="over writing"):
-        master.merge("out.txt", attempt=2)
-    master.merge("out.txt", attempt=2, overwrite=True)
-    assert master.body("out.txt") == frame((path, b"new"))
-
-
-def test_a_crash_between_two_outputs(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Killed after the first output got its name, the next run makes the second, and does not
-    take the first for a stranger's."""
-    a, b = master.put(0, "a.txt", b"a"), master.put(0, "b.txt", b"b")
-    replace: Callable[[str, str], None] = os.replace
-
-    def die(source: str, target: str) -> None:
-        if target.endswith("/b.txt"):
-            raise KeyboardInterrupt
-        replace(source, target)
-
-    monkeypatch.setattr(os, "replace", die)
-    with pytest.raises(KeyboardInterrupt):
-        master.merge("a.txt", "b.txt")
-    monkeypatch.undo()
-    before = snapshot(str(master.target))["a.txt"]
-    assert postprocess.verify(str(master.target)) == [f"{master.target}/b.txt: missing"]
-    assert len(master.merge("a.txt", "b.txt").files) == 2
-    assert snapshot(str(master.target))["a.txt"] == before
-    assert master.body("a.txt") == frame((a, b"a"))
-    assert master.body("b.txt") == frame((b, b"b"))
-    assert postprocess.verify(str(master.target)) == []
-
-
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
-def test_a_full_disk(master: Master, number: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    """DiskFull, whenever it happens, and nothing stays behind."""
-    for sub in range(2):
-        master.put(sub, "out.txt", b"0")
-    write: Callable[..., int] = text._Sink.write
-    for survived in range(6):
-        left = iter([True] * survived)
-
-        def full(sink: Any, data: bytes, left: Any = left) -> int:
-            if next(left, False):
-                return write(sink, data)
-            raise OSError(number, os.strerror(number))
-
-        monkeypatch.setattr(text._Sink, "write", full)
-        with pytest.raises(DiskFull):
-            master.merge("out.txt")
-        assert snapshot(str(master.target)) == {}
-
-
-def test_another_error_of_the_disk_may_pass(
-    master: Master, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """EIO and the like are tried again, and nothing stays behind."""
-    master.put(0, "out.txt", b"0")
-
-    def broken(file: object) -> None:
-        raise OSError(errno.EIO, "broken")
-
-    monkeypatch.setattr(manifest, "settle", broken)
-    with pytest.raises(TransientError, match="broken"):
-        master.merge("out.txt")
-    assert snapshot(str(master.target)) == {}
-
-
-def test_an_unmounted_home_is_no_missing_file(master: Master) -> None:
-    """Without the master's own directory it is tried again, and ignorefailed hides nothing."""
-    master.put(0, "out.txt", b"0")
-    order = master.order("out.txt", ignorefailed=True)
-    master.root.rename(master.root.with_name("away"))
-    with pytest.raises(TransientError, match="mounted"):
-        TextMerger().run(order)
-
-
-def test_a_process_that_was_killed(master: Master) -> None:
-    """Its temporary is removed by the next merge; that of a living process is not."""
-    master.put(0, "out.txt", b"0")
-    master.target.mkdir()
-    dead = subprocess.Popen([sys.executable, "-c", ""])
-    dead.wait()
-    host = socket.gethostname()
-    names = [f".gangamon-tmp-{pid}-00-{host}" for pid in (dead.pid, os.getpid())]
-    for name in names:
-        (master.target / name).write_text("half")
-    foreign = master.target / f".gangamon-tmp-{dead.pid}-00-other-host"
-    foreign.write_text("half")
-    master.merge("out.txt")
-    assert names[0] not in master.names()
-    assert {names[1], foreign.name} < master.names()
-
-
-def test_memory_is_bounded(master: Master) -> None:
-    """A big input is not read whole: 64 MB are merged within 24 MB more than before."""
-    path = master.put(0, "out.txt", b"")
-    with open(path, "wb") as file:
-        for _ in range(64):
-            file.write(b"a\r\n" * 349_525 + b"\r")
-    code = (
-        "import resource, sys\n"
-        "from gangamon.testing.factories import merge_order\n"
-        "from gangamon.domain.status import JobStatus\n"
-        "from gangamon.postprocess.text import TextMerger\n"
-        "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "inputs = [('42.0', JobStatus.COMPLETED, sys.argv[1])]\n"
-        "TextMerger().run(merge_order(sys.argv[2], inputs, 'out.txt'))\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
-    )
-    asked = [sys.executable, "-c", code, str(path.parent), str(master.target)]
-    grown = int(subprocess.run(asked, check=True, capture_output=True, text=True).stdout)
-    assert grown < 24 * 1024
-
-
-def test_verify_finds_every_fault(master: Master) -> None:
-    """Another size, another content and a missing file are told, each with its path."""
-    for name in ("a", "b", "c", "d"):
-        master.put(0, name, b"0")
-    master.merge("a", "b")
-    master.merge("c", "d")
-    assert postprocess.verify(str(master.target)) == []
-    with open(master.target / "a", "ab") as file:
-        file.write(b"more")
-    content = (master.target / "b").read_bytes()
-    (master.target / "b").write_bytes(content.replace(b"0\n", b"1\n"))
-    (master.target / "c").unlink()
-    faults = postprocess.verify(str(master.target))
-    assert [fault.partition(": ")[0] for fault in faults] == [
-        f"{master.target}/{name}" for name in ("a", "b", "c")
-    ]
-    assert "bytes" in faults[0] and "checksum" in faults[1] and "missing" in faults[2]
-
-
-def test_verify_without_a_manifest(master: Master) -> None:
-    """Where nothing was merged, or the manifest is damaged, that is the fault."""
-    master.put(0, "a", b"0")
-    (fault,) = postprocess.verify(str(master.target))
-    assert "no manifest" in fault
-    master.merge("a")
-    (master.target / ".gangamon-merge.json").write_text("{")
-    assert len(postprocess.verify(str(master.target))) == 1
-
-
-def test_the_manifest_names_the_attempt(master: Master) -> None:
-    """Merges of one attempt stand together; those of an earlier one are forgotten."""
-    master.put(0, "a", b"0")
-    master.put(0, "b", b"0")
-    master.merge("a", attempt=1)
-    master.merge("b", attempt=2)
-    body = json.loads((master.target / ".gangamon-merge.json").read_text())
-    assert body["attempt"] == 2
-    assert [entry["spec"][1] for entry in body["merges"]] == [["b"]]
 
 
 def test_registry() -> None:

@@ -63,6 +63,28 @@ def spooled():
     found = [json.loads(p.read_text()) for p in sorted(folder.glob("*.json"))]
     return [c["kind"] for c in found]
 
+def sent(*masters):
+    """Handed over, and taken in by the service."""
+    watched = [component.engine.roster.get(m) for m in masters]
+    return all(w is not None and w.attempts for w in watched) and component.link.settled
+
+def ended_at_once(j):
+    """Submit a job whose subjobs have all ended, without starting one process each."""
+    from GangaCore.Lib.Localhost.Localhost import Localhost
+    stock = Localhost.run
+    def run(self, script):
+        now = time.strftime("%a %b %d %H:%M:%S %Y", time.gmtime())
+        for sub in self.getJobObject().subjobs:
+            folder = Path(sub.getOutputWorkspace().getPath())
+            (folder / "stdout").write_text(f"{sub.id}\\n")
+            (folder / "__jobstatus__").write_text(
+                f"START: {now}\\nWRAPPER: 4194000\\nPID: 4194001\\nEXITCODE: 0\\nSTOP: {now}\\n")
+        self.wrapper_pid = [4194000]
+        return 1
+    Localhost.run = run
+    j.submit()
+    Localhost.run = stock
+
 def lives(pid):
     try:
         os.kill(pid, 0)
@@ -94,7 +116,8 @@ class Session:
         versions.parent.mkdir(parents=True)
         versions.write_text(f"{VERSION}\n")
         gangarc = f"# Ganga configuration file ($Name: {VERSION} $)\n[Configuration]\n"
-        (home / ".gangarc").write_text(
+        self.gangarc = home / ".gangarc"
+        self.gangarc.write_text(
             f"{gangarc}gangadir = {self.gangadir}\nRUNTIME_PATH = {package()}\n"
             f"ReleaseNotes = False\n[Local]\nlocation = {folder}\n"
         )

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import socket
+import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
@@ -17,7 +20,7 @@ def test_quit_and_reopen(ganga: Session, service: Service) -> None:
         k = single("sleep 2")
         runMonitoring()
         j.submit(); k.submit()
-        until(lambda: component.link.settled and len(component.engine.roster) == 2, 20, "sent")
+        until(lambda: sent(0, 1), 20, "the service has taken them in")
         facts["states"] = states(j)
     """)
     assert first.exit < 10
@@ -107,13 +110,11 @@ def test_the_service_goes_away_and_comes_back(
     that ran before does too."""
     ganga = ganga_of(own_service)
     own_service.up()
-    environment = {"STATE": str(own_service.state)}
-    ganga.environ.update(environment)
     result = ganga.run(
-        """
+        f"""
         import subprocess
         def gangamon(*words):
-            subprocess.run([os.environ["PYTHON"], "-m", "gangamon", *words], check=True,
+            subprocess.run([{sys.executable!r}, "-m", "gangamon", *words], check=True,
                            stdout=subprocess.DEVNULL)
         runMonitoring()
         j = single("sleep 8")
@@ -125,8 +126,119 @@ def test_the_service_goes_away_and_comes_back(
         k.submit()
         gangamon("up", "--no-flower")
         until(lambda: j.status == k.status == "completed", 60, "both are over")
-    """.replace('os.environ["PYTHON"]', repr(__import__("sys").executable)),
-        within=170,
+    """,
+        within=110,
     )
     assert result.output.count("the service does not answer") == 1
     assert result.output.count("the service is back") == 1
+
+
+def test_a_server_that_hangs_does_not_hold_up_the_end(
+    own_service: Service, ganga_of: Callable[[Service], Session]
+) -> None:
+    """Redis takes connections and never answers: calls stay fast, and the session ends in time."""
+    folder = own_service.state
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(str(folder / "deaf.sock"))
+        deaf.listen(100)
+        own_service.environ["GANGAMON_REDIS_URL"] = f"unix://{folder}/deaf.sock"
+        ganga = ganga_of(own_service)
+        result = ganga.run("""
+            runMonitoring()
+            j = make(["echo a", "echo b"])
+            begun = time.monotonic()
+            j.submit()
+            facts["submit"] = time.monotonic() - begun
+            until(lambda: "enqueue" in spooled(), 20, "it lies in the spool")
+        """)
+    assert result.facts["submit"] < 3
+    assert result.exit < 10
+
+
+def test_many_subjobs_are_right_soon_after_the_prompt(ganga: Session, service: Service) -> None:
+    """300 subjobs that ended while no session was open are shown within 5 s of the prompt, and the
+    prompt stays fast meanwhile."""
+    ganga.run("""
+        ended_at_once(make(["true"] * 300))
+    """)
+    client = service.client()
+
+    def over() -> bool:
+        view = client.snapshot(ganga.repository, 0)
+        return view is not None and view.final is not None
+
+    until(over, 80, "the service has merged without a session")
+    found = ganga.run("""
+        runMonitoring()
+        j = jobs(0)
+        slowest = 0.0
+        def right():
+            global slowest
+            begun = time.monotonic()
+            status = j.status
+            slowest = max(slowest, time.monotonic() - begun)
+            return status == "completed"
+        until(right, 30, "it is over")
+        facts.update(seconds=time.monotonic() - PROMPT, slowest=slowest, states=states(j))
+    """).facts
+    assert found["seconds"] < 5
+    assert found["slowest"] < 1
+    assert found["states"] == ["completed"] * 300
+
+
+def test_an_emptied_store_is_filled_again(
+    own_service: Service, ganga_of: Callable[[Service], Session]
+) -> None:
+    """All of Redis is lost while jobs run: what the journal and the session know brings every job
+    to its end, and the job that had ended already is merged with the others."""
+    ganga = ganga_of(own_service)
+    own_service.up()
+    ganga.run(
+        """
+        import redis
+        from gangamon import instance, settings
+        runMonitoring()
+        j = make(["echo a", "sleep 9; echo b"])
+        j.backend.batchsize = 2
+        j.submit()
+        k = single("sleep 9")
+        k.submit()
+        until(lambda: [*states(j), k.status] == ["completed", "running", "running"], 40, "they run")
+        epoch = component.link.epoch
+        redis.Redis.from_url(instance.redis_url(settings.load())).flushall()
+        until(lambda: j.status == k.status == "completed", 60, "both are over")
+        facts["merged"] = open(j.outputdir + "stdout").read().count("Start of file")
+        assert component.link.epoch != epoch
+    """
+    )
+
+
+def test_another_sessions_jobs_are_left_to_it(ganga: Session) -> None:
+    """A second session does not touch what the first holds, and ends in time; the first goes on."""
+    ganga.run("""
+        make([f"while ! test -e {Path.home()}/seen; do sleep 0.1; done"] * 2).submit()
+    """)
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(
+            ganga.run,
+            """
+            runMonitoring()
+            j = jobs(0)
+            until(lambda: j.status == "running", 40, "it runs")
+            (Path.home() / "held").touch()
+            until(lambda: j.status == "completed", 60, "it is over")
+        """,
+        )
+        until((ganga.gangadir.parent / "held").exists, 60, "the first session holds the job")
+        second = ganga.run("""
+            runMonitoring()
+            def locked():
+                watched = component.engine.roster.get(0)
+                return watched is not None and watched.resolve_at > 0
+            until(locked, 30, "it has found that the job is not its own")
+            facts["status"] = jobs(0).status
+            (Path.home() / "seen").touch()
+        """)
+        first.result()
+    assert second.facts["status"] in ("submitted", "running")
+    assert second.exit < 10

@@ -31,7 +31,7 @@ from gangamon.testing.factories import job
 
 SUBMITTED, RUNNING, COMPLETING = JobStatus.SUBMITTED, JobStatus.RUNNING, JobStatus.COMPLETING
 COMPLETED, FAILED, KILLED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.KILLED
-POLICY = AbsencePolicy(absences=3, grace=60.0, lost_after=1000.0)
+POLICY = AbsencePolicy(absences=3, grace=60.0, lost_after=1000.0, gap=400.0)
 ENDS = st.sampled_from(sorted(FINAL))
 NAMES = st.text("abc", max_size=3)
 
@@ -198,36 +198,54 @@ def test_when_the_second_source_is_asked() -> None:
     present = job(RUNNING)
     for now, asked in ((0.0, False), (59.0, False), (60.0, True)):
         present = advance(present, Absent("poll"), POLICY, now).job
-        assert needs_second_source(present, POLICY, now) is asked
-    early = replace(job(RUNNING), absences=3, absent_since=0.0)
-    assert not needs_second_source(early, POLICY, 59.0)
+        assert needs_second_source(present, POLICY) is asked
+    early = replace(job(RUNNING), absences=3, absent_for=59.0)
+    assert not needs_second_source(early, POLICY)
+    few = replace(job(RUNNING), absences=2, absent_for=600.0)
+    assert not needs_second_source(few, POLICY)
+
+
+def test_an_outage_is_no_absence() -> None:
+    """Between two good answers only a short gap counts: a day without any answer loses no job."""
+    present = advance(job(RUNNING), Absent("poll"), POLICY, 0.0).job
+    for now in (86400.0, 86401.0):
+        present = advance(present, Unreachable("down"), POLICY, now).job
+        present = advance(present, Absent("poll"), POLICY, now).job
+    assert present.absences == 3
+    assert present.absent_for == POLICY.gap + 1.0
+    after = advance(present, Absent("sacct", second=True), POLICY, 86402.0).job
+    assert (after.status, after.stale) == (RUNNING, True)
 
 
 def test_lost() -> None:
     """Unknown to the second source as well a job is stale, and after lost_after it is failed."""
-    present = advance(job(RUNNING), Absent("poll"), POLICY, 0.0).job
-    stale = advance(present, Absent("sacct", second=True), POLICY, 999.0).job
-    assert (stale.status, stale.stale) == (RUNNING, True)
-    lost = advance(stale, Absent("sacct", second=True), POLICY, 1000.0).job
+    present = job(RUNNING)
+    for now in (0.0, 400.0, 800.0, 999.0):
+        present = advance(present, Absent("poll"), POLICY, now).job
+        present = advance(present, Absent("sacct", second=True), POLICY, now).job
+    assert (present.status, present.stale) == (RUNNING, True)
+    present = advance(present, Absent("poll"), POLICY, 1000.0).job
+    lost = advance(present, Absent("sacct", second=True), POLICY, 1000.0).job
     assert lost.status is FAILED
     assert lost.evidence is not None
-    assert (lost.evidence.source, lost.evidence.absences) == ("sacct", 1)
+    assert (lost.evidence.source, lost.evidence.absences) == ("sacct", 5)
     assert "1000 s" in lost.evidence.reason and "sacct" in lost.evidence.reason
 
 
 def test_never_lost() -> None:
     """Without lost_after a job stays stale for ever."""
     policy = replace(POLICY, lost_after=None)
-    present = advance(job(RUNNING), Absent("poll"), policy, 0.0).job
+    present = replace(job(RUNNING), absences=9, absent_at=0.0, absent_for=1e9)
     after = advance(present, Absent("sacct", second=True), policy, 1e9).job
     assert (after.status, after.stale) == (RUNNING, True)
 
 
 def test_seen_again() -> None:
     """One answer that names the job ends absence and staleness."""
-    stale = replace(job(RUNNING), absences=5, absent_since=0.0, stale=True)
+    stale = replace(job(RUNNING), absences=5, absent_at=0.0, absent_for=9.0, stale=True)
     after = advance(stale, seen(RUNNING), POLICY, 1.0).job
-    assert (after.absences, after.absent_since, after.stale) == (0, None, False)
+    assert (after.absences, after.absent_at, after.absent_for) == (0, None, 0.0)
+    assert not after.stale
 
 
 def test_the_owners_word() -> None:
@@ -236,6 +254,14 @@ def test_the_owners_word() -> None:
         end = advance(job(status), Withdrawn(KILLED, "j.kill()"), POLICY, 1.0).job
         assert end.status is KILLED
         assert end.evidence is not None and end.evidence.reason == "j.kill()"
+
+
+def test_a_long_story_is_cut_at_its_beginning() -> None:
+    """The last transitions are kept, as many as are shown."""
+    present = job()
+    for n in range(1, HISTORY_LENGTH + 6):
+        present = advance(present, seen(SUBMITTED, restarts=n), POLICY, float(n)).job
+    assert [entry.restart for entry in present.history] == list(range(6, HISTORY_LENGTH + 6))
 
 
 def test_an_illegal_pair_is_a_bug() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from gangamon.domain.command import Enqueue, Register, UNSPLIT
+from gangamon.domain.command import UNSPLIT, Enqueue, Register
 from gangamon.domain.observation import Absent, Observation, Seen
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BackendUnreachable
@@ -161,7 +161,7 @@ def test_a_job_that_nobody_knows_is_stale_and_then_lost(rig: Rig) -> None:
     assert job.status is JobStatus.FAILED
     assert job.evidence is not None
     assert "lost" in job.evidence.reason
-    assert job.evidence.absences == 2
+    assert job.evidence.absences == 4
     assert MERGE in rig.sent.queues()
 
 

@@ -113,8 +113,6 @@ def test_a_full_journal_holds_up_nothing_but_commands(rig: Rig) -> None:
     assert len(rig.store.inbox(10)) == 1
 
 
-
-
 def test_stages_follow_without_a_tick(rig: Rig) -> None:
     """From the poll to the merge each commit sends what it made due."""
     rig.begin(1)

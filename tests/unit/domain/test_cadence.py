@@ -1,0 +1,53 @@
+"""When to ask again."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gangamon.domain.cadence import Cadence
+
+seconds = st.floats(0.001, 1000.0)
+
+
+@given(seconds, seconds, st.none() | seconds, seconds, st.booleans())
+def test_between_floor_and_cap(
+    floor: float, cap: float, last: float | None, query: float, changed: bool
+) -> None:
+    """Never more often than the floor, never less often than the cap; a floor above the cap
+    wins, for it is what the backend bears."""
+    interval = Cadence(floor=floor, cap=cap).interval(last, query, changed)
+    assert floor <= interval <= max(floor, cap)
+
+
+def test_grows_while_nothing_changes() -> None:
+    """By the factor, up to the cap; a change brings it back to the floor."""
+    cadence = Cadence(floor=4.0, cap=10.0, growth=1.5)
+    intervals, last = [], None
+    for _ in range(5):
+        last = cadence.interval(last, 0.0, changed=False)
+        intervals.append(last)
+    assert intervals == [4.0, 6.0, 9.0, 10.0, 10.0]
+    assert cadence.interval(last, 0.0, changed=True) == 4.0
+
+
+def test_a_slow_backend_is_asked_less_often() -> None:
+    """Five times the query's duration, as long as the cap allows."""
+    cadence = Cadence(floor=1.0, cap=60.0)
+    assert cadence.interval(1.0, 2.0, changed=True) == 10.0
+    assert cadence.interval(1.0, 20.0, changed=True) == 60.0
+
+
+@given(st.integers(1, 10_000), st.floats(0.0, 1.0, exclude_max=True))
+def test_backoff_is_bounded(failures: int, jitter: float) -> None:
+    """Between half and one and a half of the doubled base, never above one and a half caps."""
+    cadence = Cadence(retry_base=2.0, retry_cap=300.0)
+    plain = min(300.0, 2.0 * 2.0 ** min(failures - 1, 60))
+    assert 0.5 * plain <= cadence.backoff(failures, jitter) <= 1.5 * plain
+
+
+@pytest.mark.parametrize(("failures", "wait"), [(1, 2.0), (2, 4.0), (3, 8.0), (9, 300.0)])
+def test_backoff_doubles(failures: int, wait: float) -> None:
+    """With the jitter in its middle."""
+    assert Cadence(retry_base=2.0, retry_cap=300.0).backoff(failures, 0.5) == wait
