@@ -104,7 +104,7 @@ class Enqueuer:
             "master": watched.id,
             "total": len(subjobs) or 1,
             "name": str(master.name)[:255],
-            "lane": specs.lane(master, first),
+            "lane": specs.lane(watched, master, first),
             "workspace": workspace(master),
             "mergers": tuple(m for m in mergers if m is not None),
         }

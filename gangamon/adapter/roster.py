@@ -91,7 +91,8 @@ class Roster:
                     master,
                 )
             return
-        self._table[master] = Watched(master, resolved=master not in self._old)
+        new = master not in self._old
+        self._table[master] = Watched(master, here=new, resolved=new)
 
     def differing(self, watched: Watched, jobs: Mapping[int, Any]) -> list[Any]:
         """The updates that would change something in Ganga, found without loading subjobs.

@@ -18,11 +18,15 @@ from gangamon.domain.status import JobStatus
 from gangamon.settings import hostname
 
 
-def lane(master: Any, first: Any) -> Lane:
+def lane(watched: Watched, master: Any, first: Any) -> Lane:
     """``first``: one of its subjobs, or the job itself."""
     name = str(getName(master.backend))
     host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
-    # Ganga writes the full name of the host; a lane has the name that the workers know it by.
+    # Ganga writes the full name of the host; a lane has the name that the workers know it by. A
+    # host that cannot resolve itself is "localhost": another session's may be any node of a
+    # shared home, and whose processes they are is then not to be judged.
+    if not watched.here and host.partition(".")[0] == "localhost":
+        return Lane(name, host)
     return Lane(name, hostname() if host in ("", ganga_hostname()) else host)
 
 

@@ -24,6 +24,7 @@ POLLED = ("submitted", "running")
 class Watched:
     """A master job, or a job that was not split. Only the adapter's thread touches it.
 
+    ``here``: submitted in this session, so on this host.
     ``resolved``: compared with the service's view in this life of the store.
     ``attempts``: sub id -> the attempt the service knows, or that was sent to it.
     ``versions``: sub id -> the newest update seen.
@@ -36,6 +37,7 @@ class Watched:
     """
 
     id: int
+    here: bool
     resolved: bool
     attempts: dict[int, int] = field(default_factory=dict)
     versions: dict[int, Version] = field(default_factory=dict)

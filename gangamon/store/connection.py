@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,9 +17,14 @@ from gangamon.store.keys import SCHEMA, Keys
 #: Seconds until a call gives up. Longer than any script, shorter than a person's patience.
 TIMEOUT = 5.0
 
+#: Answers that say that Redis cannot now: its disk is full, a script runs, no replica is there. In
+#: a pipeline they follow the command that had it.
+_PASSING = re.compile(r"(^|caused error: )(MISCONF|LOADING|BUSY|MASTERDOWN|NOREPLICAS) ")
+
 
 def connect(url: str, timeout: float = TIMEOUT) -> redis.Redis:
-    """A client for ``url``. One retry: the first call after a restart meets a dead socket."""
+    """A client for ``url``. One retry: the first call after a restart meets a dead socket. None
+    after a time-out: it would last twice as long."""
     tcp: dict[str, Any] = {}
     if not url.startswith("unix:"):
         tcp = {"socket_keepalive": True, "socket_connect_timeout": min(timeout, 2.0)}
@@ -27,7 +33,7 @@ def connect(url: str, timeout: float = TIMEOUT) -> redis.Redis:
         protocol=2,
         decode_responses=True,
         socket_timeout=timeout,
-        retry=Retry(NoBackoff(), 1),
+        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
         retry_on_error=[redis.ConnectionError],
         **tcp,
     )
@@ -43,7 +49,7 @@ def translated(url: str) -> Iterator[None]:
     except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
         raise StoreUnavailable(f"Redis at {shown(url)} takes no writes: {error}") from error
     except redis.ResponseError as error:
-        if not str(error).startswith(("MISCONF", "LOADING", "BUSY ", "MASTERDOWN", "NOREPLICAS")):
+        if not _PASSING.search(str(error)):
             raise
         raise StoreUnavailable(f"Redis at {shown(url)} takes no calls now: {error}") from error
 

@@ -6,7 +6,12 @@ import socket
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from getpass import getuser
 
+from gangamon.domain.command import Enqueue, JobSpec, Register
+from gangamon.domain.lane import Lane
+from gangamon.domain.status import JobStatus
+from gangamon.settings import hostname
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
 from tests.support.waiting import until
@@ -242,3 +247,29 @@ def test_another_sessions_jobs_are_left_to_it(ganga: Session) -> None:
         first.result()
     assert second.facts["status"] in ("submitted", "running")
     assert second.exit < 10
+
+
+def test_a_refused_command_is_compared_and_made_good(ganga: Session, service: Service) -> None:
+    """The service knows a subjob of the same attempt with other content: it refuses the batch, the
+    prompt says so, and both subjobs are watched to their end."""
+    ganga.run("pass")
+    client = service.client()
+    repository, workspace = ganga.repository, f"{ganga.gangadir}/workspace/{getuser()}/LocalXML/0"
+    known = JobSpec(0, 1, JobStatus.SUBMITTED, "other", {})
+    lane = Lane("Local", hostname())
+    client.submit(Register(client.new_id(), repository, (str(ganga.gangadir),)))
+    command = client.submit(
+        Enqueue(client.new_id(), repository, 0, 2, "", lane, workspace, (), (known,))
+    )
+    ack = client.wait(command, repository, 30)
+    assert ack is not None
+    assert ack.ok
+    result = ganga.run("""
+        runMonitoring()
+        j = make(["echo a", "echo b"])
+        j.submit()
+        until(lambda: j.status == "completed", 60, "the job is over")
+        facts["states"] = states(j)
+    """)
+    assert result.facts["states"] == ["completed", "completed"]
+    assert result.output.count("gangamon refused a command") == 1
