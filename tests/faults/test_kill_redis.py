@@ -21,6 +21,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
     try:
         found.redis.start()
         found.start(*WORKERS, "beat")
+        found.supervise()
         yield found
     finally:
         found.close()

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import fakeredis
+import redis
 
 from gangamon.domain.command import Command, MergerSpec, to_wire
 from gangamon.domain.job import Job
@@ -69,9 +70,15 @@ class Sent:
 class Rig:
     """All services, wired as ``workers.app`` does. The roots are ``folder``."""
 
-    def __init__(self, folder: Path, lease: float = 30.0, notify: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        lease: float = 30.0,
+        notify: str = "",
+        connection: redis.Redis | None = None,
+    ) -> None:
         self.folder = folder
-        self.redis = fakeredis.FakeRedis(decode_responses=True, protocol=2)
+        self.redis = connection or fakeredis.FakeRedis(decode_responses=True, protocol=2)
         self.store = RedisStore("", "gm", connection=self.redis)
         self.inbox = ClientStore("", "gm", connection=self.redis)
         self.clock = SetClock()

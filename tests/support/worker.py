@@ -6,6 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import psutil
@@ -47,6 +48,11 @@ class Service:
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._all: list[psutil.Process] = []
         self._messages: Celery | None = None
+        #: Names of what has ended by itself.
+        self.ended: list[str] = []
+        self._lock = threading.RLock()
+        self._over = threading.Event()
+        self._supervisor = threading.Thread(target=self._supervise, daemon=True)
 
     # --- processes --------------------------------------------------------------------------
 
@@ -54,11 +60,8 @@ class Service:
         """Start workers and wait until they are ready; beats are named ``beat...``."""
         seen = {name: self._log(name).stat().st_size for name in names if self._log(name).exists()}
         for name in names:
-            with self._log(name).open("ab") as log:
-                self._running[name] = subprocess.Popen(
-                    self._command(name), cwd=ROOT, env=self._environment(), stdout=log, stderr=log
-                )
-            self._all.append(psutil.Process(self._running[name].pid))
+            with self._lock:
+                self._launch(name)
         for name in names:
             if not name.startswith("beat"):  # it says nothing; its ticks will
                 until(
@@ -67,9 +70,30 @@ class Service:
                     f"{name} is ready",
                 )
 
+    def supervise(self) -> None:
+        """From now on start again what ends by itself, as `gangamon up` does: Celery's workers
+        end when Redis goes away while they acknowledge a message."""
+        self._supervisor.start()
+
+    def _supervise(self) -> None:
+        while not self._over.wait(0.2):
+            with self._lock:
+                for name, process in list(self._running.items()):
+                    if process.poll() is not None:
+                        self.ended.append(name)
+                        self._launch(name)
+
+    def _launch(self, name: str) -> None:
+        with self._log(name).open("ab") as log:
+            self._running[name] = subprocess.Popen(
+                self._command(name), cwd=ROOT, env=self._environment(), stdout=log, stderr=log
+            )
+        self._all.append(psutil.Process(self._running[name].pid))
+
     def kill(self, name: str) -> None:
         """kill -9 of a whole tree, at once."""
-        process = self._running.pop(name)
+        with self._lock:
+            process = self._running.pop(name)
         tree = self._tree(process)
         for one in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
@@ -78,6 +102,9 @@ class Service:
         psutil.wait_procs(tree, 10)
 
     def close(self) -> None:
+        self._over.set()
+        if self._supervisor.is_alive():
+            self._supervisor.join(10)
         for name in list(self._running):
             self.kill(name)
         left = [process for process in self._all if process.is_running()]

@@ -313,3 +313,34 @@ def test_a_restart_by_the_backend_is_followed(rig: Rig) -> None:
         rig.ask()
         statuses.append((rig.job().restart, rig.job().status.value))
     assert statuses == [(0, "running"), (1, "submitted"), (1, "submitted"), (1, "running")]
+
+
+def test_a_message_doubled_during_the_query_asks_nothing(rig: Rig) -> None:
+    """The second one comes while the first is at work, in another worker."""
+    rig.begin(1)
+    claim = rig.claim(POLL)
+    asked: list[int] = []
+
+    def meanwhile(*_: object) -> dict[str, Observation]:
+        asked.append(len(asked))
+        assert rig.poll.run(claim.token, "w2") == 0
+        return {"7.0": RUNNING}
+
+    rig.backend.poll = meanwhile  # type: ignore[method-assign]
+    assert rig.poll.run(claim.token, "w1") == 1
+    assert asked == [0]
+
+
+def test_a_late_commit_of_an_ended_master_makes_no_second_merge(rig: Rig) -> None:
+    """Its jobs were ended in Ganga, it was merged and told; then a slow poll commits."""
+    rig.begin(2)
+    claim = rig.claim(POLL)
+    rig.send(withdraw(subs=(0, 1)))
+    rig.intake.run()
+    stages = ((MERGE, rig.merge), (f"check.{OWNER}", rig.check), (f"notify.{OWNER}", rig.notify))
+    for queue, stage in stages:
+        assert stage.run(rig.claim(queue).token, "w1") == 1
+    rig.poll.run(claim.token, "w1")
+    assert the_master(rig.store).phase == "done"
+    assert rig.depth(MERGE) == (0, 0)
+    assert len(rig.updates("f")) == 1

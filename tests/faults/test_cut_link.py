@@ -1,0 +1,75 @@
+"""The network between the processes and Redis: stalled, then cut, then there again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gangamon.domain.status import FINAL
+from gangamon.errors import StoreUnavailable
+from gangamon.store.connection import TIMEOUT
+from tests.support.commands import REPOSITORY
+from tests.support.invariants import Watch, check_end
+from tests.support.local_jobs import LocalMaster
+from tests.support.proxy import Link
+from tests.support.worker import OWNER, WORKERS, Service
+
+
+@pytest.fixture
+def linked(tmp_path: Path) -> Iterator[tuple[Service, Link]]:
+    """A service of which every process reaches Redis by the link only."""
+    service = Service(tmp_path)
+    link = Link(service.redis.socket)
+    service.url = link.url
+    try:
+        service.redis.start()
+        yield service, link
+    finally:
+        service.close()
+        link.close()
+
+
+def test_calls_over_a_stalled_link_give_up_in_time(linked: tuple[Service, Link]) -> None:
+    """StoreUnavailable after one time-out, not two; after it the same client goes on."""
+    service, link = linked
+    client = service.client()
+    assert client.tick_age() is None
+    link.stall()
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
+        client.tick_age()
+    assert time.monotonic() - begun < TIMEOUT + 2
+    link.mend()
+    assert client.tick_age() is None
+    link.cut()
+    begun = time.monotonic()
+    with pytest.raises(StoreUnavailable, match=r"127\.0\.0\.1"):
+        client.tick_age()
+    assert time.monotonic() - begun < 2
+    link.mend()
+    assert client.tick_age() is None
+
+
+def test_a_stalled_and_a_cut_link_while_jobs_run_and_end(linked: tuple[Service, Link]) -> None:
+    """No answer for longer than the leases, then none at all; all goes on where it was."""
+    service, link = linked
+    service.start(*WORKERS, "beat")
+    service.supervise()
+    watch = Watch(service.client(), REPOSITORY)
+    master = LocalMaster(service.data, 1, 150, failing=frozenset({17}))
+    past = service.store()  # not by the link
+    try:
+        master.run(spread=6.0, length=0.5)
+        master.submit(watch.client, REPOSITORY)
+        for name, fault, share in (("stall", link.stall, 10), ("cut", link.cut, 50)):
+            watch.until(lambda n=share: watch.in_status(1, *FINAL) >= n, 60, f"before {name}")
+            fault()
+            watch.until(lambda: (past.tick_age() or 0) > 4, 30, "the ticks have stopped")
+            link.mend()
+        watch.until(lambda: watch.finals(1), 80, "the master ends")
+    finally:
+        master.close()
+    check_end(watch, past, OWNER, master)

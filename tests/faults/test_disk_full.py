@@ -1,0 +1,200 @@
+"""Full disks, real ones: what does not fit waits, leaves nothing half done, and goes on."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from gangamon import fetchers, postprocess, settings
+from gangamon.client import Client
+from gangamon.domain.command import MergerSpec, Refresh
+from gangamon.domain.status import JobStatus
+from gangamon.errors import DiskFull, StoreUnavailable
+from gangamon.services.check import Check
+from gangamon.services.fetch import Fetch
+from gangamon.services.merge import Merge
+from tests.support.backend import DONE, RUNNING
+from tests.support.commands import OWNER, REPOSITORY, enqueue, register, the_master
+from tests.support.redis import PrivateRedis
+from tests.support.rig import CHECK, FETCH, MERGE, POLL, Rig
+from tests.support.waiting import until
+
+SIZE = 4 << 20
+
+
+class Disk:
+    """A small file system of its own."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._filler = path / "filler"
+
+    def fill(self, leave: int = 0) -> None:
+        """Until only about ``leave`` bytes are free."""
+        facts = os.statvfs(self.path)
+        descriptor = os.open(self._filler, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        try:
+            left = facts.f_bavail * facts.f_frsize - leave
+            while left > 0 or not leave:
+                left -= os.write(descriptor, b"x" * min(65536, max(left, 4096)))
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            assert not leave
+        finally:
+            os.close(descriptor)
+
+    def free(self) -> None:
+        self._filler.unlink()
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Disk]:
+    path = tmp_path / "disk"
+    path.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(path)]
+    done = subprocess.run(mount, capture_output=True, text=True, timeout=20)
+    if done.returncode:
+        pytest.skip(f"a small disk cannot be mounted here (needs root): {done.stderr.strip()}")
+    try:
+        yield Disk(path)
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=True, timeout=20)
+
+
+def ended(disk: Disk, size: int) -> Rig:
+    """A rig on the disk, with the real fetcher and merger: two jobs have ended there, each with
+    one file of ``size`` bytes, and are not yet fetched."""
+    rig = Rig(disk.path)
+    rig.fetch = Fetch(rig.store, rig.keeper, rig.dispatcher, fetchers.for_backend, 3, rig.clock)
+    rig.merge = Merge(rig.store, rig.keeper, rig.dispatcher, postprocess.for_kind)
+    rig.check = Check(rig.store, rig.keeper, rig.dispatcher, postprocess.verify)
+    for sub in (0, 1):
+        output = disk.path / "7" / str(sub) / "output"
+        output.mkdir(parents=True)
+        (output / "data").write_bytes(b"%d" % sub * size)
+    rig.begin(2, mergers=(MergerSpec("TextMerger", ("data",)),))
+    rig.backend.answers = [{"7.0": DONE, "7.1": DONE}]
+    rig.ask()
+    return rig
+
+
+def files(path: Path) -> list[str]:
+    return sorted(str(p.relative_to(path)) for p in path.rglob("*") if p.is_file())
+
+
+def test_a_merge_that_does_not_fit_waits(disk: Disk) -> None:
+    """Put off as often as it takes; not one byte of it stays; whole when there is room."""
+    rig = ended(disk, 3 << 18)
+    rig.fetch_all()
+    disk.fill(leave=1 << 20)
+    before = files(disk.path)
+    for tries in (1, 2, 3, 4):
+        rig.hurry(MERGE)
+        assert rig.merge.run(rig.claim(MERGE).token, "w1") == 0
+        assert files(disk.path) == before
+        assert rig.store.tries(MERGE, f"{OWNER}:{REPOSITORY}:7@1") == tries
+    assert the_master(rig.store).phase == "merge"
+    disk.free()
+    rig.hurry(MERGE)
+    assert rig.merge.run(rig.claim(MERGE).token, "w1") == 1
+    assert rig.check.run(rig.claim(CHECK).token, "w1") == 1
+    results = the_master(rig.store).results
+    assert results["merge"]["ok"]
+    assert results["check"] == {"ok": True, "problems": []}
+    merged = (disk.path / "7" / "output" / "data").read_bytes()
+    assert merged.count(b"0" * (3 << 18)) == merged.count(b"1" * (3 << 18)) == 1
+
+
+def test_a_fetch_on_a_full_disk_waits(disk: Disk) -> None:
+    """The job stays completing; no half manifest; it completes when there is room."""
+    rig = ended(disk, 1000)
+    disk.fill()
+    before = files(disk.path)
+    for _ in range(4):
+        rig.hurry(FETCH)
+        assert rig.fetch.run(rig.claim(FETCH).token, "w1") == 0
+        assert files(disk.path) == before
+    assert rig.statuses() == [JobStatus.COMPLETING] * 2
+    disk.free()
+    rig.fetch_all()
+    assert rig.statuses() == [JobStatus.COMPLETED] * 2
+
+
+def test_a_full_journal_keeps_commands_waiting_and_nothing_else(disk: Disk) -> None:
+    """Commands stay in the inbox, no half line is left; polls go on; then all is taken in."""
+    rig = Rig(disk.path)
+    rig.send(register(str(disk.path)), enqueue(1, workspace=f"{disk.path}/7"))
+    rig.backend.answers = [{"7.0": RUNNING}]
+    rig.tick.run()
+    assert rig.sent.queues() == [POLL]
+    (path,) = (disk.path / "journal").iterdir()
+    before = path.read_bytes()
+    disk.fill()
+    jobs = [enqueue(100, f"e{n}", 10 + n, workspace=f"{disk.path}/{n}") for n in range(20)]
+    rig.send(*jobs)
+    for _ in range(3):
+        rig.poll.run(rig.sent.take(POLL).token, "w1")
+        rig.hurry(POLL)
+        assert rig.tick.run() == 1
+        assert path.read_bytes() == before
+    assert len(rig.store.inbox(100)) == 20
+    assert rig.statuses() == [JobStatus.RUNNING]
+    disk.free()
+    rig.tick.run()
+    assert rig.store.inbox(100) == []
+    assert len(path.read_text().splitlines()) == 22
+    assert all(json.loads(line)["owner"] == OWNER for line in path.read_text().splitlines())
+
+
+def test_a_full_spool_is_said_at_once(disk: Disk) -> None:
+    """DiskFull to the caller, and no half command; what was there is kept."""
+    client = Client(
+        settings.load(
+            {"GANGAMON_STATE_DIR": str(disk.path / "state"), "GANGAMON_CONFIG": os.devnull}
+        )
+    )
+    client.submit(Refresh("f1", REPOSITORY, 7))
+    disk.fill()
+    with pytest.raises(DiskFull, match="spool"):
+        client.submit(Refresh("f2", REPOSITORY, 7))
+    assert files(disk.path / "state") == [
+        str(path.relative_to(disk.path / "state")) for _, path in client._spool.pending()
+    ]
+    assert client.pending() == 1
+    disk.free()
+    client.submit(Refresh("f2", REPOSITORY, 7))
+    assert client.pending() == 2
+
+
+def test_redis_that_cannot_write_its_file_is_unavailable(disk: Disk) -> None:
+    """It refuses writes: StoreUnavailable, not an error of its own; then it goes on."""
+    redis = PrivateRedis(disk.path)
+    redis.start()
+    try:
+        environment = {
+            "GANGAMON_STATE_DIR": str(disk.path.parent / "state"),
+            "GANGAMON_CONFIG": os.devnull,
+            "GANGAMON_REDIS_URL": redis.url,
+        }
+        client = Client(settings.load(environment))
+        disk.fill()
+
+        def refused() -> str:
+            client.submit(Refresh(client.new_id(), REPOSITORY, 7))
+            try:
+                client.flush()
+            except StoreUnavailable as error:
+                return str(error)
+            return ""
+
+        assert "MISCONF" in until(refused, 20, "Redis refuses")
+        disk.free()
+        until(lambda: not refused(), 20, "Redis takes writes again")
+    finally:
+        redis.close()

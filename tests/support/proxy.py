@@ -1,0 +1,91 @@
+"""A TCP link to a Redis on a unix socket, which can be stalled, cut and mended."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import threading
+from pathlib import Path
+
+
+class Link:
+    """``stall``: bytes stay where they are. ``cut``: connections are reset, new ones refused."""
+
+    def __init__(self, target: Path) -> None:
+        self._target = target
+        self._flows = threading.Event()
+        self._flows.set()
+        self._sockets: set[socket.socket] = set()
+        self._lock = threading.Lock()
+        self._listener: socket.socket | None = None
+        self.port = 0
+        self.mend()
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def stall(self) -> None:
+        self._flows.clear()
+
+    def cut(self) -> None:
+        """All at once, with a reset, as a firewall or a reboot does it."""
+        with self._lock:
+            listener, self._listener = self._listener, None
+            ends, self._sockets = self._sockets, set()
+        if listener is not None:
+            with contextlib.suppress(OSError):  # wakes the thread that accepts
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+        for end in ends:
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            end.close()
+        self._flows.set()
+
+    def mend(self) -> None:
+        """Bytes flow again, connections are taken again, at the same port."""
+        if self._listener is None:
+            listener = socket.socket()
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(("127.0.0.1", self.port))
+            listener.listen(100)
+            self.port = listener.getsockname()[1]
+            self._listener = listener
+            threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
+        self._flows.set()
+
+    def close(self) -> None:
+        self.cut()
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                near, _ = listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            try:
+                far.connect(str(self._target))
+            except OSError:
+                far.close()
+                near.close()
+                continue
+            with self._lock:
+                self._sockets |= {near, far}
+            for ends in ((near, far), (far, near)):
+                threading.Thread(target=self._pump, args=ends, daemon=True).start()
+
+    def _pump(self, source: socket.socket, sink: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                self._flows.wait()
+                sink.sendall(data)
+        except OSError:
+            pass
+        for end in (source, sink):
+            with contextlib.suppress(OSError):
+                end.shutdown(socket.SHUT_RDWR)
+            with self._lock:
+                self._sockets.discard(end)
+            end.close()
