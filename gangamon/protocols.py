@@ -225,11 +225,11 @@ class JobStore(Protocol):
         """This life's id; begins one if the store is empty."""
         ...
 
-    def rebuilt(self) -> bool:
-        """Whether this life of the store has been given back what the journal holds."""
+    def journaled(self, journal: str) -> str:
+        """A journal's mark as last noted here, '' if none was."""
         ...
 
-    def mark_rebuilt(self) -> None: ...
+    def note_journaled(self, journal: str, mark: str) -> None: ...
 
     def inbox(self, limit: int) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
         """(owner, entry id, raw command) of what waits, oldest first within each owner."""
@@ -341,8 +341,16 @@ class JobStore(Protocol):
 class Journal(Protocol):
     """The service's durable record of what owners asked for."""
 
+    def identity(self) -> str:
+        """The same for all who append to it, wherever they run."""
+        ...
+
     def append(self, records: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
         """(owner, raw command) of each; on disk (fsync) when this returns."""
+        ...
+
+    def tail(self) -> str:
+        """A mark of the last record, '' if there is none: it changes with every append."""
         ...
 
     def replay(self) -> Iterable[tuple[str, Mapping[str, Any]]]:

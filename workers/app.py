@@ -44,10 +44,9 @@ app.conf.update(
     result_backend=None,
     task_serializer="json",
     accept_content=["json"],
-    task_acks_late=True,
-    task_retry_on_worker_lost=True,
-    task_reject_on_worker_lost=False,
-    task_annotations={"*": {"max_retries": 2, "default_retry_delay": 5}},
+    # A message is a hint: what a killed worker had in hand comes back with its lease. Late acks
+    # would add nothing, and end a thread pool's worker when Redis goes away while it acks.
+    task_acks_late=False,
     worker_prefetch_multiplier=1,
     task_create_missing_queues=True,
     task_default_queue=routing.TICK,

@@ -57,6 +57,7 @@ class Intake:
             except (ValueError, RecursionError) as error:
                 self._refuse(owner, entry, raw, str(error))
         self._journal.append([(owner, raw) for owner, _, _, raw in good])
+        mark = self._journal.tail()
         for owner, entry, command, raw in good:
             try:
                 self.apply(owner, entry, command)
@@ -65,10 +66,21 @@ class Intake:
             except Exception as error:  # one command must not hold up those of all owners
                 log.exception("command %s of %s", command.id, owner)
                 self._refuse(owner, entry, raw, f"{type(error).__name__}: {error}")
+        if good:
+            self._store.note_journaled(self._journal.identity(), mark)
         return len(entries)
 
+    def behind(self) -> bool:
+        """Whether the store lacks what the journal holds: it was emptied, or a power cut or a
+        fail-over took its last seconds. True at times while another pass is under way, too."""
+        return self._store.journaled(self._journal.identity()) != self._journal.tail()
+
     def rebuild(self) -> int:
-        """Give an emptied store back what the journal holds; how many commands."""
+        """Give the store back what it lost of what the journal holds; how many commands.
+
+        Each command applies once in a life of the store, so what is not lost stays as it is.
+        """
+        mark = self._journal.tail()
         count = 0
         for owner, raw in self._journal.replay():
             try:
@@ -80,7 +92,7 @@ class Intake:
                 log.warning("journal: %s", error)
             except Exception:
                 log.exception("journal: a command of %s was passed over", owner)
-        self._store.mark_rebuilt()
+        self._store.note_journaled(self._journal.identity(), mark)
         return count
 
     def apply(self, owner: str, entry: str, command: Command) -> None:

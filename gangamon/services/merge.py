@@ -29,6 +29,13 @@ class Merge(MasterStage):
         super().__init__(store, keeper, dispatcher)
         self._merger = merger
 
+    def failure(self, master: Master, reason: str) -> Mapping[str, Any]:
+        results = [
+            {"kind": spec.kind, "ok": False, "reason": reason, "files": []}
+            for spec in master.mergers
+        ]
+        return {"ok": False, "mergers": results}
+
     def work(self, master: Master) -> Mapping[str, Any]:
         if not master.mergers:
             return {"ok": True, "mergers": []}

@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 RETRY_BASE, RETRY_CAP = 2.0, 300.0
 
+#: A stage that fails by a bug (of a plugin, of ours) is given up after so many tries.
+BUG_TRIES = 5
+
 
 class MasterStage(ABC):
     """Works one claim of an owner's queue for one stage. Running twice changes nothing."""
@@ -34,6 +37,10 @@ class MasterStage(ABC):
     @abstractmethod
     def work(self, master: Master) -> Mapping[str, Any]:
         """Do it; the result, as json. TransientError: later again."""
+
+    def failure(self, master: Master, reason: str) -> Mapping[str, Any]:
+        """The result of a stage that was given up."""
+        return {"ok": False, "reason": reason}
 
     def run(self, token: str, worker: str) -> int:
         """1 if the stage ended, 0 if there was nothing to do or it was put off."""
@@ -59,13 +66,19 @@ class MasterStage(ABC):
         try:
             result = self.work(master)
         except Exception as error:
+            tries = self.store.tries(queue, member) + 1
             if not isinstance(error, TransientError):
                 log.exception("%s of %s failed", self.stage, number)
-            tries = self.store.tries(queue, member) + 1
+                if tries >= BUG_TRIES:
+                    reason = f"given up after {tries} tries: {type(error).__name__}: {error}"
+                    return self._commit(token, member, master, self.failure(master, reason))
             wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
             log.warning("%s of %s put off for %.0f s: %s", self.stage, number, wait, error)
             self.store.postpone(token, queue, member, wait)
             return 0
+        return self._commit(token, member, master, result)
+
+    def _commit(self, token: str, member: str, master: Master, result: Mapping[str, Any]) -> int:
         final = None
         if following(self.stage) is None:
             final = verdict(master, {**master.results, self.stage.value: result})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 
 from gangamon.errors import DiskFull
 from gangamon.protocols import JobStore
@@ -19,12 +20,21 @@ class Tick:
         self._store = store
         self._intake = intake
         self._dispatcher = dispatcher
+        self._running = threading.Lock()
 
     def run(self) -> int:
-        """Claims sent."""
+        """Claims sent. While another pass of this process is under way, there is nothing to do."""
+        if not self._running.acquire(blocking=False):
+            return 0
+        try:
+            return self._pass()
+        finally:
+            self._running.release()
+
+    def _pass(self) -> int:
         self._store.epoch()
-        if not self._store.rebuilt():
-            log.warning("an empty store: %d commands from the journal", self._intake.rebuild())
+        if self._intake.behind():
+            log.warning("the store was behind: %d commands of the journal", self._intake.rebuild())
         try:
             self._intake.run()
         except DiskFull as error:  # the journal's: commands wait, all else goes on

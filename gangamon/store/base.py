@@ -35,15 +35,13 @@ class StoreBase:
                 found = self._redis.get(self.keys.of("epoch"))
             return str(found)
 
-    def rebuilt(self) -> bool:
-        """Whether this life of the store has been given back what the journal holds."""
+    def journaled(self, journal: str) -> str:
         with translated(self.url):
-            return bool(self._redis.exists(self.keys.of("rebuilt")))
+            return str(self._redis.hget(self.keys.of("journaled"), journal) or "")
 
-    def mark_rebuilt(self) -> None:
-        epoch = self.epoch()
+    def note_journaled(self, journal: str, mark: str) -> None:
         with translated(self.url):
-            self._redis.set(self.keys.of("rebuilt"), epoch)
+            self._redis.hset(self.keys.of("journaled"), journal, mark)
 
     def _run(self, verb: str, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
         with translated(self.url):

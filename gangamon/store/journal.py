@@ -5,7 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -32,13 +34,36 @@ class FileJournal:
         ).encode()
         try:
             self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._name()
             self._write(self._folder / f"{now:%Y-%m-%d}.jsonl", lines)
         except OSError as error:
             raise DiskFull(f"journal {self._folder}: {error.strerror}") from error
 
+    def identity(self) -> str:
+        """Made with the first record, kept beside the records."""
+        try:
+            return (self._folder / "id").read_text(encoding="ascii")
+        except FileNotFoundError:
+            return ""
+
+    def tail(self) -> str:
+        """The last file's name and size."""
+        last = max(self._folder.glob("*.jsonl"), default=None)
+        return f"{last.name}:{last.stat().st_size}" if last else ""
+
     def replay(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         for path in sorted(self._folder.glob("*.jsonl")):
             yield from self._read(path)
+
+    def _name(self) -> None:
+        path = self._folder / "id"
+        if path.exists():
+            return
+        mine = self._folder / f".id.{os.getpid()}"
+        mine.write_text(uuid.uuid4().hex, encoding="ascii")
+        with suppress(FileExistsError):  # another was first
+            os.link(mine, path)
+        mine.unlink()
 
     def _write(self, path: Path, lines: bytes) -> None:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)

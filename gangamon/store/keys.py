@@ -5,7 +5,7 @@
 
     P:schema                 schema version of all below
     P:epoch                  random id of this life of the store
-    P:rebuilt                the epoch whose state was rebuilt from the journal
+    P:journaled              hash: journal -> mark of its last record that was applied
     P:owners                 set: owners that have an inbox
     P:inbox:O                stream: commands from clients, deleted when taken in
     P:taken:O                sorted set: id of a command taken in -> when, ms (the newest)

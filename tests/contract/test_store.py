@@ -335,9 +335,9 @@ def test_the_epoch_lasts_and_begins_anew_when_emptied(rig: Rig) -> None:
     """One id for one life of the store."""
     first = rig.store.epoch()
     assert rig.store.epoch() == first
-    assert not rig.store.rebuilt()
-    rig.store.mark_rebuilt()
-    assert rig.store.rebuilt()
+    rig.store.note_journaled("j1", "day:9")
+    assert rig.store.journaled("j1") == "day:9"
+    assert rig.store.journaled("j2") == ""
     rig.store._redis.flushall()
     assert rig.store.epoch() != first
-    assert not rig.store.rebuilt()
+    assert rig.store.journaled("j1") == ""

@@ -62,7 +62,6 @@ def test_redis_is_emptied_while_jobs_run_and_end(service: Service) -> None:
     assert (merged.stat().st_mtime_ns, merged.read_bytes()) == before
 
 
-@pytest.mark.xfail(reason="a Redis that lost its last seconds only is not noticed yet")
 def test_redis_comes_back_some_seconds_older(tmp_path: Path) -> None:
     """A host that lost its power, a fail-over: what was acknowledged since is in the journal."""
     redis = PrivateRedis(tmp_path / "redis")

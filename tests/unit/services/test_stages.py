@@ -14,6 +14,7 @@ from gangamon.domain.observation import Observation
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BadInput, DiskFull, MergeFailed, TransientError
 from gangamon.protocols import MergeOrder
+from gangamon.services.stages import BUG_TRIES
 from tests.support.backend import DONE, FAILED
 from tests.support.commands import OWNER, REPOSITORY, enqueue, spec, the_master, withdraw
 from tests.support.rig import CHECK, MERGE, NOTIFY, Rig
@@ -96,9 +97,7 @@ def test_a_failed_merge_fails_the_master_and_the_next_merger_runs(
     assert merge["mergers"][0]["reason"] == str(error)
 
 
-@pytest.mark.parametrize(
-    "error", [TransientError("flaky"), DiskFull("full"), RuntimeError("bug")], ids=repr
-)
+@pytest.mark.parametrize("error", [TransientError("flaky"), DiskFull("full")], ids=repr)
 def test_what_may_pass_is_put_off_and_done_later(rig: Rig, error: Exception) -> None:
     """The stage keeps its place however often; nothing is reported before it is done."""
 
@@ -116,6 +115,28 @@ def test_what_may_pass_is_put_off_and_done_later(rig: Rig, error: Exception) -> 
     rig.merger.does = lambda _: None
     work(rig)
     assert the_master(rig.store).status is JobStatus.COMPLETED
+
+
+def test_a_bug_is_given_up_at_last(rig: Rig) -> None:
+    """A merger that always fails by a bug is tried again, and then the master ends, and says so."""
+
+    def fails(order: MergeOrder) -> None:
+        raise RuntimeError("bug")
+
+    ended(rig)
+    rig.merger.does = fails
+    for _ in range(BUG_TRIES - 1):
+        rig.hurry(MERGE)
+        assert rig.merge.run(rig.claim(MERGE).token, "w1") == 0
+    rig.hurry(MERGE)
+    assert rig.merge.run(rig.claim(MERGE).token, "w1") == 1
+    for stage in (CHECK, NOTIFY):
+        getattr(rig, stage.partition(".")[0]).run(rig.claim(stage).token, "w1")
+    assert the_master(rig.store).status is JobStatus.FAILED
+    (final,) = rig.updates("f")
+    reasons = [result["reason"] for result in json.loads(final["merge"])["mergers"]]
+    assert all("given up after 5 tries: RuntimeError: bug" in reason for reason in reasons)
+    assert len(reasons) == len(the_master(rig.store).mergers)
 
 
 def test_failed_subjobs_make_a_failed_master(rig: Rig) -> None:

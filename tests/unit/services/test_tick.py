@@ -58,7 +58,6 @@ def test_a_lane_without_its_plugin_waits_and_holds_up_no_other(rig: Rig) -> None
     rig.store.register(OWNER, register(str(rig.folder)))
     rig.store.enqueue(OWNER, "", at(rig, lane=Lane("Dirac", "lhcb")))
     rig.store.enqueue(OWNER, "", at(rig, command_id="e2", master=8))
-    rig.store.mark_rebuilt()
     assert rig.tick.run() == 1
     assert rig.sent.queues() == [POLL]
     assert rig.depth("poll.Dirac|lhcb|-") == (1, 0)
@@ -96,6 +95,12 @@ class FullJournal:
         if records:
             raise DiskFull("journal: No space left on device")
 
+    def identity(self) -> str:
+        return "full"
+
+    def tail(self) -> str:
+        return ""
+
     def replay(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         return ()
 
@@ -104,7 +109,6 @@ def test_a_full_journal_holds_up_nothing_but_commands(rig: Rig) -> None:
     """Jobs that were taken in are asked about, and expired claims taken back, all the same."""
     rig.send(at(rig))
     rig.intake.run()
-    rig.store.mark_rebuilt()
     rig.send(at(rig, command_id="e2", master=8))
     tick = Tick(rig.store, rig.new_intake(FullJournal()), rig.dispatcher)
     assert tick.run() == 1
@@ -116,7 +120,6 @@ def test_a_full_journal_holds_up_nothing_but_commands(rig: Rig) -> None:
 def test_stages_follow_without_a_tick(rig: Rig) -> None:
     """From the poll to the merge each commit sends what it made due."""
     rig.begin(1)
-    rig.store.mark_rebuilt()
     rig.backend.answers = [{"7.0": DONE}]
     rig.tick.run()
     rig.poll.run(rig.sent.take(POLL).token, "w1")
