@@ -20,7 +20,7 @@ from gangamon.domain.job import Job
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BadInput, StoreUnavailable
-from gangamon.protocols import LaneRecord, Master
+from gangamon.protocols import DeadLetter, LaneRecord, Master
 from gangamon.settings import Settings
 from gangamon.store.inbox import ClientStore, parse_json
 from gangamon.store.spool import Spool
@@ -265,6 +265,18 @@ class Client:
     def lags(self, lane: str) -> Sequence[float]:
         """The last detection lags of a lane: end at the backend to commit, seconds."""
         return self.store.lags(lane)
+
+    def calls(self, lane: str) -> Mapping[int, tuple[int, float]]:
+        """Minute since the epoch -> (queries, seconds they took), the last two hours."""
+        return self.store.calls(lane)
+
+    def depth(self, queue: str) -> tuple[int, int]:
+        """(members waiting, claims under way) of a queue, e.g. ``poll.LANE``."""
+        return self.store.depth(queue)
+
+    def dead(self) -> Sequence[DeadLetter]:
+        """What was set aside, oldest first; taken back by a Retry command."""
+        return self.store.dead(self.owner)
 
     def tick_age(self) -> float | None:
         return self.store.tick_age()

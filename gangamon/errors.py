@@ -4,6 +4,7 @@ GangamonError
     TransientError          the same call may succeed later
         StoreUnavailable    Redis cannot be reached, or does not answer in time
         BackendUnreachable  the backend could not be asked
+        CredentialMissing   what it needs to be asked has expired or is not there
         StorageAway         a place for outputs is not there now: not mounted, stale, no rights
             DiskFull        no room for an output; the stage waits
     PermanentError          it will not succeed as it is
@@ -36,6 +37,11 @@ class StoreUnavailable(TransientError):
 
 class BackendUnreachable(TransientError):
     """The backend could not be asked; nothing is learnt about any job."""
+
+
+class CredentialMissing(TransientError):
+    """What the backend needs to be asked has expired or is not there: its lane is paused, the user
+    told once, and it goes on by itself when the credential is back."""
 
 
 class StorageAway(TransientError):

@@ -30,23 +30,35 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class PollItem:
-    """One job of a query. ``output``: its output directory (absolute)."""
+    """One job of a query. ``output``: its output directory (absolute). ``home``: its owner and
+    repository, for several may have a job of this fqid."""
 
     fqid: str
     native_id: str
     status: JobStatus
     output: str
     extra: Mapping[str, Scalar] = field(default_factory=dict)
+    home: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name in the query, under which it is answered."""
+        return f"{self.home}/{self.fqid}" if self.home else self.fqid
 
 
 @dataclass(frozen=True)
 class Limits:
     """What a backend bears. ``jobs``: most jobs of one query. ``timeout``: seconds of one query.
-    ``slots``: queries at the same time in one lane."""
+    ``slots``: queries at the same time in one lane, ``endpoint_slots`` in all lanes of an endpoint.
+    ``rate``, ``burst``: a token bucket of queries a second for each lane (Slurm's own limiter has
+    2 and 30 by default)."""
 
     jobs: int = 1000
     timeout: float = 60.0
     slots: int = 2
+    endpoint_slots: int = 4
+    rate: float = 2.0
+    burst: int = 30
     cadence: Cadence = field(default_factory=Cadence)
     absence: AbsencePolicy = field(default_factory=AbsencePolicy)
 
@@ -58,7 +70,7 @@ class Backend(Protocol):
     limits: Limits
 
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
-        """One bulk query: exactly one of Seen or Absent for each item, by fqid.
+        """One bulk query: exactly one of Seen or Absent for each item, by key.
 
         Raises TransientError if the backend could not be asked (nothing is learnt); never
         returns a guess. Must give up after ``limits.timeout`` seconds.
@@ -85,6 +97,7 @@ class FetchOrder:
     native_id: str
     extra: Mapping[str, Scalar]
     roots: tuple[str, ...]
+    lane: Lane
 
 
 @dataclass(frozen=True)
@@ -204,15 +217,51 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class Polite:
+    """What a lane's backend bears, shared by all workers of all hosts. ``endpoint_slots``:
+    queries at the same time over all lanes of the endpoint. ``rate``: queries a second (0: no
+    budget); ``burst``: queries at once that a full budget bears."""
+
+    endpoint_slots: int = 4
+    rate: float = 0.0
+    burst: int = 1
+
+
+@dataclass(frozen=True)
+class Rescued:
+    """A member of an expired lease. ``what``: back (due again), split (a batch that kept killing
+    its workers, now two), dead (set aside), gone (nothing of it is asked about)."""
+
+    queue: str
+    member: str
+    what: str
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """A job (O:R:M:SUB) or a stage (its member) set aside. ``at``: seconds since the epoch."""
+
+    name: str
+    queue: str
+    reason: str
+    at: float
+
+
+@dataclass(frozen=True)
 class LaneRecord:
     """What is known of a lane. ``interval``: seconds now in force; ``query``: seconds of the last
-    good query; ``failures``: failed queries in a row; ``asked_at``: the last good answer."""
+    good query; ``failures``: failed queries in a row; ``asked_at``: the last good answer;
+    ``paused``: why nothing is asked; ``probe_at``: when a paused lane is tried (None: not before it
+    is resumed); ``open_until``: the breaker. Times in seconds since the epoch, Redis's clock."""
 
     interval: float | None = None
     query: float = 0.0
     failures: int = 0
     asked_at: float | None = None
     error: str = ""
+    paused: str = ""
+    probe_at: float | None = None
+    open_until: float | None = None
 
 
 class JobStore(Protocol):
@@ -265,7 +314,9 @@ class JobStore(Protocol):
         """Names of queues that may hold something due."""
         ...
 
-    def claim(self, queue: str, members: int, lease: float, slots: int) -> Claim | None:
+    def claim(
+        self, queue: str, members: int, lease: float, slots: int, polite: Polite | None = None
+    ) -> Claim | None:
         """Take up to ``members`` due members of a queue; None if none is due or no slot free."""
         ...
 
@@ -327,14 +378,52 @@ class JobStore(Protocol):
 
     def lane(self, name: str) -> LaneRecord: ...
 
-    def note_query(self, name: str, record: LaneRecord, lags: Sequence[float]) -> None:
-        """Keep what a query taught about its lane, and the detection lags (seconds) it ended."""
+    def note_query(
+        self,
+        name: str,
+        at: float,
+        interval: float,
+        query: float,
+        queries: int,
+        lags: Sequence[float],
+    ) -> None:
+        """Keep what a good query taught about its lane: when it was, the interval from now on,
+        the seconds of the longest of ``queries``, and the detection lags (seconds) it ended.
+        Closes the breaker."""
+        ...
+
+    def note_failure(self, name: str, error: str, query: float) -> int:
+        """A query failed after ``query`` seconds; how many in a row."""
+        ...
+
+    def open_breaker(self, name: str, seconds: float) -> None:
+        """Ask nothing for so long; then one probe."""
+        ...
+
+    def pause(self, name: str, why: str, probe_in: float | None) -> None:
+        """Ask nothing until resumed, but for a probe every ``probe_in`` seconds, if given."""
+        ...
+
+    def resume(self, name: str) -> None: ...
+
+    def owners(self, name: str) -> Sequence[str]: ...
+
+    def set_aside(
+        self, token: str, queue: str, member: str, master: Master, sub: int, reason: str
+    ) -> None:
+        """Take one job out of its batch: no query names it until it is retried."""
+        ...
+
+    def dead(self, owner: str) -> Sequence[DeadLetter]: ...
+
+    def retry(self, letter: DeadLetter) -> bool:
+        """Due again; False if it was not there any more."""
         ...
 
     def note_tick(self) -> None: ...
 
-    def rescue(self) -> Sequence[str]:
-        """Take back the members of expired leases; the queues they went back to."""
+    def rescue(self) -> Sequence[Rescued]:
+        """Take back the members of expired leases, and what became of each."""
         ...
 
 

@@ -97,6 +97,7 @@ class Services:
                 fetch_slots=2 * settings.transfer_threads,
                 stage_slots=2 * settings.merge_processes,
                 lease=settings.lease_seconds,
+                poll_threads=settings.poll_threads,
             ),
         )
         journal = FileJournal(settings.journal_dir)

@@ -67,7 +67,7 @@ class LocalBackend:
             if time.monotonic() > deadline:
                 took = f"the status files took more than {self.limits.timeout:.0f} s"
                 raise BackendUnreachable(f"{took}, at {item.output}")
-            answers[item.fqid] = query.ask(item)
+            answers[item.key] = query.ask(item)
         return answers
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
@@ -75,8 +75,8 @@ class LocalBackend:
         read once more, so that a file which came meanwhile is not missed."""
         again = self.poll(lane, items)
         return {
-            fqid: Absent(SOURCE, second=True) if isinstance(answer, Absent) else answer
-            for fqid, answer in again.items()
+            key: Absent(SOURCE, second=True) if isinstance(answer, Absent) else answer
+            for key, answer in again.items()
         }
 
 

@@ -112,14 +112,44 @@ class Refresh:
     master: int
 
 
-Command = Register | Enqueue | Withdraw | Refresh
+@dataclass(frozen=True)
+class Pause:
+    """Ask nothing in this lane until it is resumed. Only for lanes the owner has jobs in."""
+
+    id: str
+    repository: str
+    lane: Lane
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resume:
+    """Ask in this lane again, at once: the end of a pause, and of a breaker that is open."""
+
+    id: str
+    repository: str
+    lane: Lane
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Take dead letters back: those of a master job, or of some of its subjobs."""
+
+    id: str
+    repository: str
+    master: int
+    subs: tuple[int, ...]
+
+
+Command = Register | Enqueue | Withdraw | Refresh | Pause | Resume | Retry
 
 
 def to_wire(command: Command) -> dict[str, Any]:
     """The json object of a command."""
     body = asdict(command)
-    if isinstance(command, Enqueue):
+    if isinstance(command, (Enqueue, Pause, Resume)):
         body["lane"] = str(command.lane)
+    if isinstance(command, Enqueue):
         body["jobs"] = [
             [j.sub, j.attempt, j.status.value, j.native_id, dict(j.extra)] for j in command.jobs
         ]
@@ -187,6 +217,19 @@ class _Check:
             key, lambda v: isinstance(v, str) and bool(pattern.fullmatch(v)), accepted
         )
 
+    def lane(self) -> Lane | None:
+        name = self.field("lane", _is_lane, "BACKEND|ENDPOINT|CREDENTIAL")
+        return Lane.parse(name) if name else None
+
+    def subs(self) -> tuple[int, ...]:
+        found = self.field(
+            "subs",
+            lambda v: isinstance(v, list) and all(_whole(s, UNSPLIT) for s in v),
+            "sub ids",
+            [],
+        )
+        return tuple(found or ())
+
     def number(self, key: str, low: int) -> Any:
         return self.field(key, lambda v: _whole(v, low), f"a whole number from {low}")
 
@@ -213,8 +256,7 @@ def _enqueue(check: _Check) -> dict[str, Any]:
         "name": check.field("name", lambda v: isinstance(v, str) and len(v) < 256, "text", ""),
         "workspace": check.path("workspace"),
     }
-    lane = check.field("lane", _is_lane, "BACKEND|ENDPOINT|CREDENTIAL")
-    fields["lane"] = Lane.parse(lane) if lane else None
+    fields["lane"] = check.lane()
     mergers = check.field("mergers", lambda v: isinstance(v, list), "a list", [])
     fields["mergers"] = tuple(_merger(check, i, m) for i, m in enumerate(mergers or ()))
     jobs = check.field(
@@ -268,13 +310,10 @@ def _job(check: _Check, index: int, body: object) -> JobSpec | None:
 
 def _withdraw(check: _Check) -> dict[str, Any]:
     final = ("completed", "failed", "killed")
-    subs = check.field(
-        "subs", lambda v: isinstance(v, list) and all(_whole(s, UNSPLIT) for s in v), "sub ids", []
-    )
     status = check.field("status", lambda v: v in final, ", ".join(final), "killed")
     return {
         "master": check.number("master", 0),
-        "subs": tuple(subs or ()),
+        "subs": check.subs(),
         "status": JobStatus(status) if status else None,
         "reason": check.field("reason", lambda v: isinstance(v, str), "text", ""),
     }
@@ -284,11 +323,28 @@ def _refresh(check: _Check) -> dict[str, Any]:
     return {"master": check.number("master", 0)}
 
 
+def _pause(check: _Check) -> dict[str, Any]:
+    accepted = "text below 256 letters"
+    good = lambda v: isinstance(v, str) and 0 < len(v) < 256  # noqa: E731
+    return {"lane": check.lane(), "reason": check.field("reason", good, accepted, "by its owner")}
+
+
+def _resume(check: _Check) -> dict[str, Any]:
+    return {"lane": check.lane()}
+
+
+def _retry(check: _Check) -> dict[str, Any]:
+    return {"master": check.number("master", 0), "subs": check.subs()}
+
+
 _TYPES: dict[str, Any] = {
     "register": Register,
     "enqueue": Enqueue,
     "withdraw": Withdraw,
     "refresh": Refresh,
+    "pause": Pause,
+    "resume": Resume,
+    "retry": Retry,
 }
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
     "register": (("roots",), _register),
@@ -298,6 +354,9 @@ _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = 
     ),
     "withdraw": (("master", "subs", "status", "reason"), _withdraw),
     "refresh": (("master",), _refresh),
+    "pause": (("lane", "reason"), _pause),
+    "resume": (("lane",), _resume),
+    "retry": (("master", "subs"), _retry),
 }
 
 

@@ -90,6 +90,7 @@ class Fetch:
             native_id=spec.native_id,
             extra=spec.extra,
             roots=master.roots,
+            lane=master.lane,
         )
         try:
             manifest = self._fetcher(master.lane.backend).fetch(order)

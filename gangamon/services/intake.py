@@ -12,8 +12,11 @@ from gangamon.domain.command import (
     Command,
     Enqueue,
     Faults,
+    Pause,
     Refresh,
     Register,
+    Resume,
+    Retry,
     Withdraw,
     from_wire,
 )
@@ -121,9 +124,19 @@ class Intake:
             self._end(owner, command)
         elif isinstance(command, Refresh):
             self._store.refresh(owner, command.repository, command.master)
+        elif isinstance(command, Retry):
+            self._retry(owner, command)
+        elif isinstance(command, Pause):
+            self._store.pause(str(command.lane), command.reason, None)
+        elif isinstance(command, Resume):
+            self._store.resume(str(command.lane))
         self._store.acknowledge(owner, entry, command.id, command.repository, why)
 
     def _faults(self, owner: str, command: Command) -> list[str]:
+        if isinstance(command, (Pause, Resume)):
+            if owner in self._store.owners(str(command.lane)):
+                return []
+            return [f"lane: got {str(command.lane)!r}; accepted: a lane that {owner} has jobs in"]
         if not isinstance(command, Enqueue):
             return []
         faults = []
@@ -150,6 +163,17 @@ class Intake:
                 f"accepted: below {', '.join(roots)}"
             )
         return faults
+
+    def _retry(self, owner: str, command: Retry) -> None:
+        prefix = f"{owner}:{command.repository}:{command.master}"
+        for letter in self._store.dead(owner):
+            name, _, rest = letter.name.rpartition(":")
+            master = letter.name.partition("@")[0] == prefix  # a stage of the master itself
+            job = name == prefix and (
+                not command.subs or int(rest.partition("@")[0]) in command.subs
+            )
+            if job or (master and not command.subs):
+                self._store.retry(letter)
 
     def _end(self, owner: str, command: Withdraw) -> None:
         """Subjobs that Ganga has ended: their final status is Ganga's."""

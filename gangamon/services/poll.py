@@ -13,21 +13,20 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Unreachable
 from gangamon.domain.status import POLLED
 from gangamon.domain.transition import Step, advance, needs_second_source
-from gangamon.errors import LeaseLost, TransientError
-from gangamon.protocols import (
-    Backend,
-    Batch,
-    Change,
-    Claim,
-    Clock,
-    JobStore,
-    LaneRecord,
-    PollItem,
-)
+from gangamon.errors import CredentialMissing, LeaseLost
+from gangamon.protocols import Backend, Batch, Change, Claim, Clock, JobStore, LaneRecord, PollItem
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
+from gangamon.services.query import Query
 
 log = logging.getLogger(__name__)
+
+#: Failed queries in a row after which the breaker opens: the lane rests, then one probe is let
+#: through.
+BREAKER = 3
+
+#: Seconds between two probes of a lane whose credential is missing.
+CREDENTIAL_PROBE = 30.0
 
 
 class Poll:
@@ -57,7 +56,9 @@ class Poll:
             for member in set(claim.members) - {batch.id for batch in batches}:
                 with suppress(LeaseLost):
                     self._store.drop(token, claim.queue, member)  # withdrawn meanwhile
-            return self._ask(claim, batches) if batches else 0
+            applied = self._ask(claim, batches) if batches else 0
+        self._dispatcher.push([claim.queue])  # a slot is free again
+        return applied
 
     def _ask(self, claim: Claim, batches: Sequence[Batch]) -> int:
         name = claim.queue.partition(".")[2]
@@ -65,24 +66,23 @@ class Poll:
         backend = self._backend(lane.backend)
         record = self._store.lane(name)
         items = {batch.id: _items(batch) for batch in batches}
-        seen: dict[str, dict[str, Observation]] = {batch.id: {} for batch in batches}
-        query = None
-        for group in _apart(batches):
-            asked = [item for batch in group for item in items[batch.id].values()]
-            if not asked:
-                continue
-            begun = time.monotonic()
-            try:
-                answer = dict(backend.poll(lane, asked))
-            except Exception as error:
-                if not isinstance(error, TransientError):
-                    log.exception("lane %s: the plugin failed; nothing is learnt", name)
-                self._unreachable(claim, batches, backend, name, record, error)
-                return 0
-            query = max(query or 0.0, time.monotonic() - begun)
-            self._second_look(lane, backend, group, items, answer)
-            seen.update((batch.id, answer) for batch in group)
-        return self._commit(claim, batches, backend, name, record, seen, query)
+        asked = [item for batch in items.values() for item in batch.values()]
+        new = {
+            items[batch.id][sub].key
+            for batch in batches
+            for sub, job in batch.jobs.items()
+            if sub in items[batch.id] and not job.absences
+        }
+        begun = time.monotonic()
+        query = Query(backend, lane)
+        try:
+            seen = query.ask(asked, new) if asked else {}
+        except Exception as error:  # noqa: BLE001 - whatever it is, nothing was learnt
+            self._failed(claim, batches, backend, name, error, time.monotonic() - begun)
+            return 0
+        self._second_look(lane, backend, batches, items, seen)
+        self._bury(claim, batches, items, query.bad)
+        return self._commit(claim, batches, backend, name, record, items, seen, query)
 
     def _commit(
         self,
@@ -91,15 +91,14 @@ class Poll:
         backend: Backend,
         name: str,
         record: LaneRecord,
-        seen: Mapping[str, Mapping[str, Observation]],
-        query: float | None,
+        items: Mapping[str, Mapping[int, PollItem]],
+        seen: Mapping[str, Observation],
+        query: Query,
     ) -> int:
         now = self._clock.now()
-        steps = {batch.id: self._steps(batch, backend, seen[batch.id], now) for batch in batches}
+        steps = {b.id: _steps(b, items[b.id], backend, seen, query.bad, now) for b in batches}
         moved = any(s.moved(b.jobs[sub]) for b in batches for sub, s in steps[b.id].items())
-        interval = backend.limits.cadence.interval(record.interval, query or 0.0, moved)
-        if query is not None:
-            record = LaneRecord(interval, query, 0, now)
+        interval = backend.limits.cadence.interval(record.interval, query.longest, moved)
         applied, lags = 0, []
         due: list[str] = []
         for batch in batches:
@@ -125,21 +124,12 @@ class Poll:
                 if c.step.effects and c.step.job.evidence and c.step.job.evidence.ended_at
             ]
         self._dispatcher.push(due)
-        self._store.note_query(name, record, lags)
+        if query.count:
+            self._store.note_query(name, now, interval, query.longest, query.count, lags)
+            if record.paused and record.probe_at is not None:
+                log.warning("lane %s: its credential is back", name)
+                self._store.resume(name)
         return applied
-
-    def _steps(
-        self, batch: Batch, backend: Backend, seen: Mapping[str, Observation], now: float
-    ) -> dict[int, Step]:
-        nothing = Unreachable("not in the answer")
-        policy = backend.limits.absence
-        steps = {}
-        for sub, job in batch.jobs.items():
-            observation = seen.get(job.fqid, nothing)
-            if isinstance(observation, Absent) and observation.second:  # the query missed it too
-                job = advance(job, replace(observation, second=False), policy, now).job
-            steps[sub] = advance(job, observation, policy, now)
-        return steps
 
     def _second_look(
         self,
@@ -152,66 +142,95 @@ class Poll:
         """Ask the second source about jobs that good answers have missed for long enough."""
         now, policy = self._clock.now(), backend.limits.absence
         missed = [
-            items[batch.id][sub]
+            item
             for batch in batches
-            for sub, job in batch.jobs.items()
-            if isinstance(seen.get(job.fqid), Absent)
-            and needs_second_source(advance(job, seen[job.fqid], policy, now).job, policy)
+            for sub, item in items[batch.id].items()
+            if isinstance(answer := seen.get(item.key), Absent)
+            and needs_second_source(advance(batch.jobs[sub], answer, policy, now).job, policy)
         ]
         if not missed:
             return
         try:
             seen.update(backend.second_source(lane, missed))
-        except TransientError as error:
-            log.warning("lane %s: second source: %s", lane, error)
-        except Exception:  # what the poll has learnt is true all the same
-            log.exception("lane %s: the plugin's second source failed", lane)
+        except Exception as error:  # noqa: BLE001 - what the poll has learnt is true all the same
+            log.warning("lane %s: second source: %s: %s", lane, type(error).__name__, error)
 
-    def _unreachable(
+    def _bury(
+        self,
+        claim: Claim,
+        batches: Sequence[Batch],
+        items: Mapping[str, Mapping[int, PollItem]],
+        bad: Mapping[str, str],
+    ) -> None:
+        for batch in batches:
+            for sub, item in items[batch.id].items():
+                if item.key in bad:
+                    log.error("job %s set aside: %s", item.fqid, bad[item.key])
+                    with suppress(LeaseLost):
+                        self._store.set_aside(
+                            claim.token, claim.queue, batch.id, batch.master, sub, bad[item.key]
+                        )
+
+    def _failed(
         self,
         claim: Claim,
         batches: Sequence[Batch],
         backend: Backend,
         name: str,
-        record: LaneRecord,
         error: Exception,
+        seconds: float,
     ) -> None:
-        failures = record.failures + 1
-        wait = backend.limits.cadence.backoff(failures, random.random())
-        log.warning("lane %s could not be asked (%d in a row): %s", name, failures, error)
+        """Nothing is learnt about any job; all keep their status."""
+        wait = 0.0
+        if isinstance(error, CredentialMissing):
+            log.warning("lane %s is paused: %s", name, error)
+            self._store.pause(name, f"credential: {error}", CREDENTIAL_PROBE)
+        else:
+            failures = self._store.note_failure(name, f"{type(error).__name__}: {error}", seconds)
+            wait = backend.limits.cadence.backoff(failures, random.random())
+            log.warning("lane %s could not be asked (%d in a row): %s", name, failures, error)
+            if failures >= BREAKER:
+                self._store.open_breaker(name, wait)
         for batch in batches:
             try:
                 self._store.postpone(claim.token, claim.queue, batch.id, wait)
             except LeaseLost as lost:
                 log.warning("%s: not put off, another has it", lost)
-        self._store.note_query(name, replace(record, failures=failures, error=str(error)[:500]), ())
-
-
-def _apart(batches: Sequence[Batch]) -> list[list[Batch]]:
-    """Batches that one query may hold: answers are by fqid, and another owner or repository may
-    have a job of the same number in the lane. As good as always they are all in one group."""
-    groups: list[tuple[dict[int, tuple[str, str]], list[Batch]]] = []
-    for batch in batches:
-        master = batch.master
-        whose = (master.owner, master.repository)
-        for numbers, group in groups:
-            if numbers.setdefault(master.id, whose) == whose:
-                group.append(batch)
-                break
-        else:
-            groups.append(({master.id: whose}, [batch]))
-    return [group for _, group in groups]
 
 
 def _items(batch: Batch) -> dict[int, PollItem]:
+    master = batch.master
     return {
         sub: PollItem(
             fqid=job.fqid,
             native_id=batch.specs[sub].native_id,
             status=job.status,
-            output=batch.master.output(sub),
+            output=master.output(sub),
             extra=batch.specs[sub].extra,
+            home=f"{master.owner}:{master.repository}",
         )
         for sub, job in batch.jobs.items()
         if job.status in POLLED
     }
+
+
+def _steps(
+    batch: Batch,
+    items: Mapping[int, PollItem],
+    backend: Backend,
+    seen: Mapping[str, Observation],
+    bad: Mapping[str, str],
+    now: float,
+) -> dict[int, Step]:
+    """The step of each job of the batch that was asked about and is not set aside."""
+    nothing = Unreachable("not in the answer")
+    policy = backend.limits.absence
+    steps = {}
+    for sub, item in items.items():
+        if item.key in bad:
+            continue
+        job, observation = batch.jobs[sub], seen.get(item.key, nothing)
+        if isinstance(observation, Absent) and observation.second:  # the query missed it too
+            job = advance(job, replace(observation, second=False), policy, now).job
+        steps[sub] = advance(job, observation, policy, now)
+    return steps

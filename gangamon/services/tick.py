@@ -40,7 +40,11 @@ class Tick:
         except DiskFull as error:  # the journal's: commands wait, all else goes on
             log.warning("no commands taken in: %s", error)
         if rescued := self._store.rescue():
-            log.warning("took back expired claims of %s", ", ".join(sorted(set(rescued))))
+            told = sorted({f"{r.queue} ({r.what})" for r in rescued})
+            log.warning("took back expired claims: %s", ", ".join(told))
+            for one in rescued:
+                if one.what == "dead":
+                    log.error("%s of %s is set aside: `gangamon dead`", one.member, one.queue)
         sent = self._dispatcher.push(self._store.queues())
         self._store.note_tick()
         return sent

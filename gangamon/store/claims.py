@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from typing import cast
+from typing import Any, cast
 
+from gangamon.domain.lane import Lane
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Claim
+from gangamon.protocols import Claim, Polite, Rescued
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
+
+#: Leases of one member that may expire in a row before it is split or set aside.
+STRIKES = 5
 
 
 class Claims(StoreBase):
@@ -19,15 +23,41 @@ class Claims(StoreBase):
         with translated(self.url):
             return sorted(cast("set[str]", self._redis.smembers(self.keys.of("queues"))))
 
-    def claim(self, queue: str, members: int, lease: float, slots: int) -> Claim | None:
+    def claim(
+        self, queue: str, members: int, lease: float, slots: int, polite: Polite | None = None
+    ) -> Claim | None:
         token = secrets.token_hex(8)
-        answer = self._run(
-            "claim",
+        if queue.startswith("poll."):
+            answer = self._claim_poll(token, queue, members, lease, slots, polite or Polite(slots))
+        else:
+            answer = self._run(
+                "claim",
+                [
+                    self.keys.due(queue),
+                    self.keys.of("leases"),
+                    self.keys.of("slots", queue),
+                    self.keys.of("claim", token),
+                ],
+                [token, queue, members, round(lease * 1000), slots],
+            )
+        if not answer:
+            return None
+        return Claim(token, queue, tuple(answer[1:]), int(answer[0]))
+
+    def _claim_poll(
+        self, token: str, queue: str, members: int, lease: float, slots: int, polite: Polite
+    ) -> list[Any]:
+        name = queue.partition(".")[2]
+        answer: list[Any] = self._run(
+            "claim_poll",
             [
-                self.keys.due(queue),
+                self.keys.of("ring", queue),
                 self.keys.of("leases"),
                 self.keys.of("slots", queue),
                 self.keys.of("claim", token),
+                self.keys.endpoint(Lane.parse(name)),
+                self.keys.of("budget", name),
+                self.keys.of("lane", name),
             ],
             [
                 token,
@@ -35,12 +65,14 @@ class Claims(StoreBase):
                 members,
                 round(lease * 1000),
                 slots,
-                self.keys.of("b", "") if queue.startswith("poll.") else "",
+                self.keys.of("b", ""),
+                self.keys.of("due", queue, ""),
+                polite.endpoint_slots,
+                polite.rate,
+                polite.burst,
             ],
         )
-        if not answer:
-            return None
-        return Claim(token, queue, tuple(answer[1:]), int(answer[0]))
+        return answer
 
     def begin(self, token: str, worker: str, lease: float) -> Claim | None:
         answer = self._run(
@@ -57,13 +89,23 @@ class Claims(StoreBase):
             [round(lease * 1000), self.keys.of("claim", ""), self.keys.of("slots", ""), *tokens],
         )
 
-    def rescue(self) -> Sequence[str]:
+    def rescue(self) -> Sequence[Rescued]:
         answer = self._run(
             "rescue",
-            [self.keys.of("leases")],
-            [100, self.keys.of("claim", ""), self.keys.of("slots", ""), self.keys.of("due", "")],
+            [self.keys.of("leases"), self.keys.of("dead")],
+            [
+                100,
+                self.keys.of("claim", ""),
+                self.keys.of("slots", ""),
+                self.keys.of("due", ""),
+                self.keys.of("strikes", ""),
+                STRIKES,
+                self.keys.of("b", ""),
+                self.keys.of("m", ""),
+            ],
         )
-        return cast("Sequence[str]", answer)
+        triples = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
+        return [Rescued(queue, member, what) for queue, member, what in triples]
 
     def postpone(self, token: str, queue: str, member: str, wait: float) -> int:
         return self._put_off(token, queue, member, str(round(wait * 1000)))
@@ -80,8 +122,9 @@ class Claims(StoreBase):
             "postpone",
             [
                 *self._claim_keys(token, queue),
-                self.keys.due(queue),
+                self.keys.waiting(queue, member),
                 self.keys.of("tries", queue),
+                self.keys.of("strikes", queue),
             ],
             [token, member, wait],
         )

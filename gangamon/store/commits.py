@@ -48,7 +48,7 @@ class Commits(StoreBase):
             "commit",
             [
                 *self._claim_keys(token, queue),
-                self.keys.due(queue),
+                self.keys.waiting(queue, member),
                 self.keys.of("tries", queue),
                 base,
                 f"{base}:state",
@@ -57,6 +57,7 @@ class Commits(StoreBase):
                 self.keys.due(fetch),
                 self.keys.due(merge),
                 self.keys.of("queues"),
+                self.keys.of("strikes", queue),
             ],
             args,
         )
@@ -107,6 +108,7 @@ class Commits(StoreBase):
                 self.keys.updates(master.owner, master.repository),
                 self.keys.due(next_queue),
                 self.keys.of("queues"),
+                self.keys.of("strikes", queue),
             ],
             [
                 token,

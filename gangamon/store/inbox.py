@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from gangamon.store.connection import translated
+from gangamon.store.dead import Dead
 from gangamon.store.lanes import Lanes
 from gangamon.store.reads import Reads
 
 
-class ClientStore(Reads, Lanes):
+class ClientStore(Reads, Lanes, Dead):
     """What a client may do: send commands, follow updates, read."""
 
     def send(self, owner: str, commands: Sequence[str]) -> Sequence[str]:

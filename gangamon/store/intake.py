@@ -91,9 +91,11 @@ class Intake(Reads):
                 self.keys.updates(owner, command.repository),
                 *self._master_keys(base),
                 self.keys.of("masters", owner, command.repository),
-                self.keys.due(queue),
+                self.keys.waiting(queue, member),
                 self.keys.of("queues"),
                 self.keys.of("taken", owner),
+                self.keys.of("ring", queue),
+                self.keys.of("dead"),
             ],
             args,
         )
@@ -117,7 +119,7 @@ class Intake(Reads):
                 [
                     *self._master_keys(base),
                     self.keys.of("masters", owner, command.repository),
-                    self.keys.due(f"poll.{master.lane}"),
+                    self.keys.waiting(f"poll.{master.lane}", member),
                     self.keys.of("taken", owner),
                 ],
                 [command.master, member, self.keys.of("b", member), command.id],
@@ -146,11 +148,12 @@ class Intake(Reads):
         record = self.master(owner, repository, master)
         if record is None:
             return
+        member = batch_member(owner, repository, master, 0)[:-1]
         self._run(
             "refresh",
             [
                 self.keys.master(owner, repository, master),
-                self.keys.due(f"poll.{record.lane}"),
+                self.keys.waiting(f"poll.{record.lane}", member),
             ],
-            [batch_member(owner, repository, master, 0)[:-1]],
+            [member],
         )

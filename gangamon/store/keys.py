@@ -20,12 +20,19 @@
     P:m:O:R:M:facts          hash: sub -> json: evidence, history, attributes
     P:b:O:R:M:N              hash: n (jobs), subs (json): one batch; O:R:M:N is its member name
     P:queues                 set of Q
-    P:due:Q                  sorted set: member -> due, ms
+    P:due:Q                  sorted set: member -> due, ms; of polls one for each owner, P:due:Q:O
+    P:ring:Q                 sorted set: owner -> when last served, in turns; only of polls
     P:tries:Q                hash: member -> times put off in a row
+    P:strikes:Q              hash: member -> leases expired in a row
+    P:dead                   hash: O:R:M:SUB or a stage's member -> json: queue, reason, at
     P:leases                 sorted set: claim token -> expiry, ms
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore
-    P:claim:TOKEN            hash: q, by, left, jobs, m:MEMBER
-    P:lane:LANE              hash: interval, query, failures, asked_at, error
+    P:slots:ep:ENDPOINT      sorted set: the same for all lanes of one endpoint of a backend
+    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER
+    P:lane:LANE              hash: interval, query, failures, asked_at, error, turn, paused,
+                             probe_at, open_until
+    P:budget:LANE            hash: tokens, at: the lane's token bucket
+    P:calls:LANE             hash: MINUTE queries, s:MINUTE seconds, m:MINUTE the slowest
     P:lags:LANE              list: the last detection lags, seconds
     P:tick                   string: ms of the last tick
 
@@ -36,6 +43,8 @@ Members: a batch is ``O:R:M:N``, a job's fetch ``O:R:M:SUB@ATTEMPT``, a master's
 from __future__ import annotations
 
 from dataclasses import dataclass
+
+from gangamon.domain.lane import Lane
 
 #: Schema of the keys above. A newer one is refused, an older one migrated.
 SCHEMA = 1
@@ -55,6 +64,14 @@ class Keys:
 
     def due(self, queue: str) -> str:
         return self.of("due", queue)
+
+    def waiting(self, queue: str, member: str) -> str:
+        """The sorted set that a member of a queue waits in."""
+        owner = f":{member.partition(':')[0]}" if queue.startswith("poll.") else ""
+        return self.of("due", queue + owner)
+
+    def endpoint(self, lane: Lane) -> str:
+        return self.of("slots", "ep", str(Lane(lane.backend, lane.endpoint)))
 
     def updates(self, owner: str, repository: str) -> str:
         return self.of("updates", owner, repository)

@@ -14,12 +14,15 @@ VERBS = (
     "withdraw",
     "refresh",
     "claim",
+    "claim_poll",
     "begin",
     "renew",
     "commit",
     "commit_stage",
     "postpone",
     "rescue",
+    "retry",
+    "set_aside",
 )
 
 

@@ -51,7 +51,9 @@ def poll_item(
 
 
 def fetch_order(target: str, roots: Sequence[str], **fields: Any) -> FetchOrder:
-    order = FetchOrder("42.0", 1, target, native_id="1", extra={}, roots=tuple(roots))
+    order = FetchOrder(
+        "42.0", 1, target, native_id="1", extra={}, roots=tuple(roots), lane=Lane("Local", "node1")
+    )
     return replace(order, **fields)
 
 

@@ -162,7 +162,8 @@ def test_an_expired_lease_goes_back_and_its_token_counts_no_more(rig: Rig) -> No
     """Rescue makes the members due; the stale worker's commit is refused and changes nothing."""
     rig.store.enqueue(OWNER, "", enqueue(1))
     stale = rig.take(lease=0.05)
-    until(lambda: POLL in rig.store.rescue(), 5, "the lease expires")
+    (back,) = until(rig.store.rescue, 5, "the lease expires")
+    assert (back.queue, back.what) == (POLL, "back")
     fresh = rig.take()
     assert fresh.members == stale.members
     with pytest.raises(LeaseLost):

@@ -39,11 +39,11 @@ class ScriptedBackend:
 
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         self.asked.append(sorted(item.fqid for item in items))
-        return _next(self.answers)
+        return _answer(_next(self.answers), items)
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         self.asked_second.append(sorted(item.fqid for item in items))
-        return _next(self.second)
+        return _answer(_next(self.second), items)
 
 
 class ScriptedFetcher:
@@ -74,6 +74,12 @@ class ScriptedMerger:
         self.orders.append(order)
         self.does(order)
         return Manifest(tuple((name, 1, "00") for name in order.spec.files))
+
+
+def _answer(script: Mapping[str, Observation], items: Sequence[PollItem]) -> dict[str, Observation]:
+    """A script's entry may name a job by its fqid, or by its whole key where two have that."""
+    found = {item.key: script.get(item.key, script.get(item.fqid)) for item in items}
+    return {key: observation for key, observation in found.items() if observation is not None}
 
 
 def _next(script: list[Answer]) -> Mapping[str, Observation]:

@@ -149,8 +149,10 @@ class Rig:
 
     def hurry(self, queue: str) -> None:
         """All that waits in a queue is due now."""
-        for member in self.redis.zrange(self.store.keys.due(queue), 0, -1):
-            self.redis.zadd(self.store.keys.due(queue), {str(member): 0})
+        for owner in (None, *map(str, self.redis.zrange(self.store.keys.of("ring", queue), 0, -1))):
+            due = self.store.keys.of("due", queue, owner) if owner else self.store.keys.due(queue)
+            for member in self.redis.zrange(due, 0, -1):
+                self.redis.zadd(due, {str(member): 0})
 
     def fetch_all(self) -> None:
         while self.redis.zcard(self.store.keys.due(FETCH)) or FETCH in self.sent.queues():

@@ -4,14 +4,45 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
--- Drop one member from a claim; with its last one the claim, its lease and its slot go too.
+-- The sorted set a member waits in. Polls have one for each owner, for a ring to be fair over.
+local function due_key(prefix, queue, member)
+  if string.sub(queue, 1, 5) ~= 'poll.' then return prefix .. queue end
+  return prefix .. queue .. ':' .. string.match(member, '^[^:]*')
+end
+
+-- End a claim: its lease, its slot in the queue, its slot at the endpoint.
+local function dissolve(claim, leases, slots, token)
+  local endpoint = redis.call('HGET', claim, 'e')
+  if endpoint then redis.call('ZREM', endpoint, token) end
+  redis.call('DEL', claim)
+  redis.call('ZREM', leases, token)
+  redis.call('ZREM', slots, token)
+end
+
+-- Drop one member from a claim; with its last one the claim ends.
 local function release(claim, leases, slots, token, member)
   redis.call('HDEL', claim, 'm:' .. member)
-  if redis.call('HINCRBY', claim, 'left', -1) <= 0 then
-    redis.call('DEL', claim)
-    redis.call('ZREM', leases, token)
-    redis.call('ZREM', slots, token)
+  if redis.call('HINCRBY', claim, 'left', -1) <= 0 then dissolve(claim, leases, slots, token) end
+end
+
+-- Extend a claim that is being worked on.
+local function extend(claim, leases, slots, token, expiry)
+  redis.call('ZADD', leases, 'XX', expiry, token)
+  redis.call('ZADD', slots, 'XX', expiry, token)
+  local endpoint = redis.call('HGET', claim, 'e')
+  if endpoint then redis.call('ZADD', endpoint, 'XX', expiry, token) end
+end
+
+-- What a claim holds, as its first answer: {jobs, member ...}; nil if there is no such claim.
+local function holding(claim)
+  local fields = redis.call('HGETALL', claim)
+  if #fields == 0 then return nil end
+  local out = {0}
+  for i = 1, #fields, 2 do
+    if fields[i] == 'jobs' then out[1] = tonumber(fields[i + 1]) end
+    if string.sub(fields[i], 1, 2) == 'm:' then out[#out + 1] = string.sub(fields[i], 3) end
   end
+  return out
 end
 
 -- Remember that a command was taken in; the newest 10,000 of an owner are kept.

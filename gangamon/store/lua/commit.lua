@@ -1,6 +1,6 @@
 -- Apply the steps of one master's jobs and release one member of a claim.
 -- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
---      10 due fetch  11 due merge  12 queues
+--      10 due fetch  11 due merge  12 queues  13 strikes
 -- ARGV 1 token ('' = the owner's own word: no claim)  2 member  3 next due in ms ('' = never)
 --      4 '1': on the grid of that interval  5 master id  6 master member (O:R:M)  7 epoch
 --      8 fetch queue  9 merge queue, then per job:
@@ -49,6 +49,7 @@ local merge = fan_in(KEYS[6], ARGV[6], KEYS[11], KEYS[12], ARGV[9], now)
 if held then
   release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
   redis.call('HDEL', KEYS[5], ARGV[2])
+  redis.call('HDEL', KEYS[13], ARGV[2])
   if ARGV[3] ~= '' then
     local interval = tonumber(ARGV[3])
     local due = now + interval

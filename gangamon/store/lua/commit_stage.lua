@@ -1,11 +1,13 @@
 -- Record the result of a master's stage; make the next stage due, or end the master.
 -- KEYS 1 claim  2 leases  3 slots  4 tries  5 master  6 updates  7 due of the next stage  8 queues
+--      9 strikes
 -- ARGV 1 token  2 member  3 stage  4 attempt  5 result (json)  6 next queue ('' = last stage)
 --      7 next stage  8 final status  9 master id  10 epoch  11 next member
 -- Returns 1 | 0 (that attempt's stage is over: nothing done) | -1 (not our claim)
 if redis.call('HEXISTS', KEYS[1], 'm:' .. ARGV[2]) == 0 then return -1 end
 release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
 redis.call('HDEL', KEYS[4], ARGV[2])
+redis.call('HDEL', KEYS[9], ARGV[2])
 local v = redis.call('HMGET', KEYS[5], 'attempt', 'phase')
 if v[1] ~= ARGV[4] or v[2] ~= ARGV[3] then return 0 end
 local now = now_ms()

@@ -1,8 +1,10 @@
 -- Give a member back, due later or never.
--- KEYS 1 claim  2 leases  3 slots  4 due  5 tries    ARGV 1 token  2 member  3 wait, ms ('' = never)
+-- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 strikes
+-- ARGV 1 token  2 member  3 wait, ms ('' = never)
 -- Returns how often in a row (0: dropped), or -1 (not our claim).
 if redis.call('HEXISTS', KEYS[1], 'm:' .. ARGV[2]) == 0 then return -1 end
 release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
+redis.call('HDEL', KEYS[6], ARGV[2]) -- its worker lives
 if ARGV[3] == '' then
   redis.call('HDEL', KEYS[5], ARGV[2])
   return 0

@@ -5,8 +5,7 @@ local expiry, count = now_ms() + ARGV[1], 0
 for i = 4, #ARGV do
   local queue = redis.call('HGET', ARGV[2] .. ARGV[i], 'q')
   if queue then
-    redis.call('ZADD', KEYS[1], 'XX', expiry, ARGV[i])
-    redis.call('ZADD', ARGV[3] .. queue, 'XX', expiry, ARGV[i])
+    extend(ARGV[2] .. ARGV[i], KEYS[1], ARGV[3] .. queue, ARGV[i], expiry)
     count = count + 1
   end
 end

@@ -1,7 +1,68 @@
--- Take back the members of expired leases: they are due now.
--- KEYS 1 leases    ARGV 1 most claims  2 claim key prefix  3 slots key prefix  4 due key prefix
--- Returns the queues they went back to, one for each claim.
-local now, queues = now_ms(), {}
+-- Take back the members of expired leases: they are due now. One whose lease has expired
+-- ARGV 6 times in a row kills or hangs its workers: a batch is split in two, a single job or stage
+-- is set aside among the dead.
+-- KEYS 1 leases  2 dead
+-- ARGV 1 most claims  2 claim key prefix  3 slots key prefix  4 due key prefix  5 strikes key prefix
+--      6 strikes  7 batch key prefix  8 master key prefix
+-- Returns queue, member, what ('back', 'split', 'dead') of each.
+local now, out = now_ms(), {}
+
+local function split(queue, member, subs)
+  local master = ARGV[8] .. string.match(member, '^(.*):[^:]*$')
+  for half = 0, 1 do
+    local part = {}
+    for i, sub in ipairs(subs) do
+      if (i > #subs / 2) == (half == 1) then part[#part + 1] = sub end
+    end
+    local number = redis.call('HINCRBY', master, 'b', 1)
+    local name = string.match(member, '^(.*:)[^:]*$') .. number
+    redis.call('HSET', ARGV[7] .. name, 'n', #part, 'subs', cjson.encode(part))
+    for _, sub in ipairs(part) do redis.call('HSET', master .. ':batch', sub, number) end
+    redis.call('ZADD', due_key(ARGV[4], queue, member), now, name)
+  end
+  redis.call('DEL', ARGV[7] .. member)
+end
+
+local function bury(queue, member, subs)
+  local name = member
+  if subs then
+    local master = ARGV[8] .. string.match(member, '^(.*):[^:]*$')
+    name = string.match(member, '^(.*:)[^:]*$') .. subs[1]
+    redis.call('HSET', master .. ':batch', subs[1], '')
+    redis.call('DEL', ARGV[7] .. member)
+  end
+  redis.call('HSET', KEYS[2], name, cjson.encode({queue = queue, at = now / 1000,
+    reason = 'its lease expired ' .. ARGV[6] .. ' times: it kills or hangs its worker'}))
+end
+
+local function back(queue, member)
+  local strikes = redis.call('HINCRBY', ARGV[5] .. queue, member, 1)
+  if strikes < tonumber(ARGV[6]) then
+    redis.call('ZADD', due_key(ARGV[4], queue, member), now, member)
+    return 'back'
+  end
+  redis.call('HDEL', ARGV[5] .. queue, member)
+  local subs = nil
+  if string.sub(queue, 1, 5) == 'poll.' then
+    local text = redis.call('HGET', ARGV[7] .. member, 'subs')
+    if not text then return 'gone' end
+    -- Only those that are still asked about in this batch.
+    local master = ARGV[8] .. string.match(member, '^(.*):[^:]*$')
+    local number = string.match(member, '[^:]*$')
+    subs = {}
+    for _, sub in ipairs(cjson.decode(text)) do
+      if redis.call('HGET', master .. ':batch', sub) == number then subs[#subs + 1] = sub end
+    end
+    if #subs == 0 then return 'gone' end
+    if #subs > 1 then
+      split(queue, member, subs)
+      return 'split'
+    end
+  end
+  bury(queue, member, subs)
+  return 'dead'
+end
+
 for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   local claim = ARGV[2] .. token
   local fields = redis.call('HGETALL', claim)
@@ -12,13 +73,16 @@ for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT'
   if queue then
     for i = 1, #fields, 2 do
       if string.sub(fields[i], 1, 2) == 'm:' then
-        redis.call('ZADD', ARGV[4] .. queue, now, string.sub(fields[i], 3))
+        local member = string.sub(fields[i], 3)
+        out[#out + 1] = queue
+        out[#out + 1] = member
+        out[#out + 1] = back(queue, member)
       end
     end
-    redis.call('ZREM', ARGV[3] .. queue, token)
-    queues[#queues + 1] = queue
+    dissolve(claim, KEYS[1], ARGV[3] .. queue, token)
+  else
+    redis.call('DEL', claim)
+    redis.call('ZREM', KEYS[1], token)
   end
-  redis.call('DEL', claim)
-  redis.call('ZREM', KEYS[1], token)
 end
-return queues
+return out

@@ -1,6 +1,6 @@
 -- Take in one enqueue command: all of its jobs or none.
 -- KEYS 1 inbox  2 updates  3 master  4 spec  5 batch  6 state  7 facts  8 masters  9 due
---      10 queues  11 taken
+--      10 queues  11 taken  12 ring  13 dead
 -- ARGV 1 inbox entry ('' = from the journal)  2 command id  3 master id  4 member prefix (O:R:M:)
 --      5 batch key prefix  6 queue  7 epoch  8 number of master fields, then field, value ...,
 --      then per job: sub, attempt, status, state, spec, facts
@@ -61,6 +61,8 @@ if #subs > 0 then
   redis.call('SADD', KEYS[8], ARGV[3])
   redis.call('ZADD', KEYS[9], now, ARGV[4] .. number)
   redis.call('SADD', KEYS[10], ARGV[6])
+  redis.call('ZADD', KEYS[12], 'NX', 0, string.match(ARGV[4], '^[^:]*'))
+  for _, sub in ipairs(subs) do redis.call('HDEL', KEYS[13], ARGV[4] .. sub) end
 else
   redis.call('HINCRBY', KEYS[3], 'b', -1)
 end

@@ -30,13 +30,13 @@ class SimulatedBackend:
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """See Backend. Raises BackendUnreachable."""
         found = self._ask("list", LIST, lane, items)
-        return {item.fqid: found.get(item.native_id, Absent(LIST)) for item in items}
+        return {item.key: found.get(item.native_id, Absent(LIST)) for item in items}
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """The accounting. Raises BackendUnreachable."""
         found = self._ask("accounting", ACCOUNTING, lane, items)
         absent = Absent(ACCOUNTING, second=True)
-        return {item.fqid: found.get(item.native_id, absent) for item in items}
+        return {item.key: found.get(item.native_id, absent) for item in items}
 
     def _ask(self, op: str, source: str, lane: Lane, items: Sequence[PollItem]) -> dict[str, Seen]:
         found: dict[str, Seen] = {}

@@ -10,7 +10,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, OutputMissing, TransientError
 from gangamon.protocols import FetchOrder
 from tests.support.backend import DONE, FAILED
-from tests.support.commands import OWNER, REPOSITORY, enqueue, spec, the_master, withdraw
+from tests.support.commands import LANE, OWNER, REPOSITORY, enqueue, spec, the_master, withdraw
 from tests.support.rig import FETCH, MERGE, Rig
 from tests.support.waiting import until
 
@@ -48,7 +48,7 @@ def test_the_order_says_what_to_bring_and_where(rig: Rig) -> None:
     order = min(rig.fetcher.orders, key=lambda order: order.fqid)
     target = f"{rig.folder}/7/0/output"
     roots = (str(rig.folder),)
-    assert order == FetchOrder("7.0", 1, target, "n0", {"workdir": "/w/0"}, roots)
+    assert order == FetchOrder("7.0", 1, target, "n0", {"workdir": "/w/0"}, roots, LANE)
 
 
 def test_outputs_that_will_not_come_fail_a_completed_job(rig: Rig) -> None:

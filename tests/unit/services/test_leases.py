@@ -58,7 +58,8 @@ def test_a_lease_ends_with_its_keeper(rig: Rig) -> None:
     claim = rig.claim(POLL)
     assert rig.store.begin(claim.token, "dead", LEASE) is not None
     end = expiry(rig, claim.token)
-    assert until(rig.store.rescue, 5, "the lease expires") == [POLL]
+    (back,) = until(rig.store.rescue, 5, "the lease expires")
+    assert (back.queue, back.what) == (POLL, "back")
     seconds, micros = rig.redis.time()
     assert seconds * 1000 + micros / 1000 >= end
     assert rig.claim(POLL).members == claim.members
