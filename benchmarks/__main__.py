@@ -11,6 +11,26 @@ NAMES = {
         "benchmarks.demo.run",
         "the main job end to end, on real Ganga (--chaos, --subjobs N)",
     ),
+    "scale": (
+        "benchmarks.scale",
+        "what a sweep over 10,000 and 100,000 live jobs costs (--jobs N,N, --quick, --json FILE)",
+    ),
+    "politeness": (
+        "benchmarks.politeness",
+        "queries a minute with 1 to 16 threads and 3 worker processes (--quick, --json FILE)",
+    ),
+    "fairness": (
+        "benchmarks.fairness",
+        "20 small owners beside one with 5,000 batches (--quick, --json FILE)",
+    ),
+    "torture": (
+        "benchmarks.torture.run",
+        "50,000 jobs under kill -9 of all there is (--minutes N, --jobs N, --seed N, --emptied)",
+    ),
+    "truth": (
+        "benchmarks.truth",
+        "jobs of a backend that lies in every way: nothing untrue is said (--jobs N)",
+    ),
 }
 
 

@@ -20,7 +20,7 @@ from gangamon.domain.job import Job
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BadInput, StoreUnavailable
-from gangamon.protocols import DeadLetter, LaneRecord, Master
+from gangamon.protocols import DeadLetter, Lag, LaneRecord, Master
 from gangamon.settings import Settings
 from gangamon.store.inbox import ClientStore, parse_json
 from gangamon.store.spool import Spool
@@ -265,6 +265,26 @@ class Client:
     def lags(self, lane: str) -> Sequence[float]:
         """The last detection lags of a lane: end at the backend to commit, seconds."""
         return self.store.lags(lane)
+
+    def detections(self, lane: str) -> Sequence[Lag]:
+        """The same, each with the interval that was in force."""
+        return self.store.detections(lane)
+
+    def budget(self, lane: str) -> tuple[float, int] | None:
+        """(queries a second, queries at once) that a lane's budget allows; None: no budget."""
+        return self.store.budget(lane)
+
+    def slowest(self, lane: str) -> Mapping[int, float]:
+        """Minute since the epoch -> seconds of its slowest query, the last two hours."""
+        return self.store.slowest(lane)
+
+    def owners(self, lane: str) -> Sequence[str]:
+        """Who has or had jobs in a lane."""
+        return self.store.owners(lane)
+
+    def clock(self) -> float:
+        """Seconds since the epoch, by the store's clock: that of the times in a LaneRecord."""
+        return self.store.clock()
 
     def calls(self, lane: str) -> Mapping[int, tuple[int, float]]:
         """Minute since the epoch -> (queries, seconds they took), the last two hours."""

@@ -5,7 +5,7 @@ Every protocol has one conformance suite in ``gangamon.testing``, run by every i
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -189,12 +189,14 @@ class Master:
 
 @dataclass(frozen=True)
 class Batch:
-    """A batch as claimed: its master and its jobs (spec and present state), by sub id."""
+    """A batch as claimed: its master and its jobs (spec and present state), by sub id. ``every``:
+    seconds between the last query about it and the one that is due, None: none was made yet."""
 
     id: str
     master: Master
     specs: Mapping[int, JobSpec]
     jobs: Mapping[int, Job]
+    every: float | None = None
 
 
 @dataclass(frozen=True)
@@ -225,6 +227,24 @@ class Polite:
     endpoint_slots: int = 4
     rate: float = 0.0
     burst: int = 1
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What was asked of a lane: how many queries, their seconds in all, those of the slowest."""
+
+    queries: int
+    seconds: float
+    slowest: float
+
+
+@dataclass(frozen=True)
+class Lag:
+    """From a job's end at the backend to the commit that noticed it. ``interval``: seconds between
+    the queries about it that were in force; None if it was the first."""
+
+    seconds: float
+    interval: float | None = None
 
 
 @dataclass(frozen=True)
@@ -294,6 +314,18 @@ class JobStore(Protocol):
 
     def withdraw(self, owner: str, entry: str, command: Withdraw) -> None:
         """Forget a whole master job. What still runs for it finds it gone."""
+        ...
+
+    def ended(self, older: float, limit: int) -> Sequence[tuple[str, str, int]]:
+        """(owner, repository, id) of masters that ended more than so many seconds ago."""
+        ...
+
+    def prune(self, owner: str, repository: str, master: int, older: float) -> bool:
+        """Forget a master that ended more than ``older`` seconds ago; False if it did not."""
+        ...
+
+    def my_turn(self, what: str, seconds: float) -> bool:
+        """True to one caller of all in so many seconds."""
         ...
 
     def acknowledge(
@@ -384,16 +416,15 @@ class JobStore(Protocol):
         at: float,
         interval: float,
         query: float,
-        queries: int,
-        lags: Sequence[float],
+        asked: Asked,
+        lags: Sequence[Lag],
     ) -> None:
-        """Keep what a good query taught about its lane: when it was, the interval from now on,
-        the seconds of the longest of ``queries``, and the detection lags (seconds) it ended.
-        Closes the breaker."""
+        """Keep what a good query taught about its lane: when it was, the interval from now on, its
+        seconds, all that was asked for it, and the detection lags it ended. Closes the breaker."""
         ...
 
-    def note_failure(self, name: str, error: str, query: float) -> int:
-        """A query failed after ``query`` seconds; how many in a row."""
+    def note_failure(self, name: str, error: str, asked: Asked) -> int:
+        """A query failed; how many in a row."""
         ...
 
     def open_breaker(self, name: str, seconds: float) -> None:
@@ -401,10 +432,14 @@ class JobStore(Protocol):
         ...
 
     def pause(self, name: str, why: str, probe_in: float | None) -> None:
-        """Ask nothing until resumed, but for a probe every ``probe_in`` seconds, if given."""
+        """Ask nothing until resumed, but for a probe after ``probe_in`` seconds, if given: that
+        leaves a pause without one, its owner's, as it is."""
         ...
 
-    def resume(self, name: str) -> None: ...
+    def resume(self, name: str, probed: bool = False) -> None:
+        """End a pause and the breaker; what waits is due now. ``probed``: a probe was good, which
+        leaves a pause without probes as it is."""
+        ...
 
     def owners(self, name: str) -> Sequence[str]: ...
 
@@ -444,6 +479,11 @@ class Journal(Protocol):
 
     def replay(self) -> Iterable[tuple[str, Mapping[str, Any]]]:
         """All records, in the order in which they were taken in."""
+        ...
+
+    def compact(self, without: Collection[str]) -> int:
+        """Leave out commands of these ids, where nothing is appended any more; how many. The mark
+        of the last record stays as it is."""
         ...
 
 

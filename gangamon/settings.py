@@ -24,7 +24,12 @@ else:  # pragma: no cover
     import tomli as tomllib
 
 #: Keys a ``[backends.NAME]`` table may hold, all positive numbers (seconds, jobs, queries).
-BACKEND_KEYS = ("floor", "cap", "jobs", "timeout", "slots", "absences", "grace", "lost_after")
+# fmt: off
+BACKEND_KEYS = (
+    "floor", "cap", "jobs", "timeout", "slots", "endpoint_slots", "rate", "burst",
+    "absences", "grace", "lost_after",
+)
+# fmt: on
 
 
 @dataclass(frozen=True)
@@ -44,6 +49,7 @@ class Settings:
     transfer_threads: int
     merge_processes: int
     fetch_attempts: int
+    retention_days: float
     flower_enabled: bool
     flower_address: str
     flower_port: int
@@ -124,6 +130,15 @@ def _seconds(value: Any) -> float:
     return number
 
 
+def _days(value: Any) -> float:
+    if isinstance(value, bool):
+        raise ValueError
+    number = float(value)
+    if not 0 <= number <= 36500:
+        raise ValueError
+    return number
+
+
 def _flag(value: Any) -> bool:
     if isinstance(value, str):
         value = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
@@ -175,6 +190,9 @@ _KEYS: dict[str, _Key] = {
     "workers.transfer_threads": _Key("transfer_threads", lambda: 8, _count, "1 to 1024"),
     "workers.merge_processes": _Key("merge_processes", lambda: 1, _count, "1 to 1024"),
     "workers.fetch_attempts": _Key("fetch_attempts", lambda: 5, _count, "1 to 1024"),
+    "workers.retention_days": _Key(
+        "retention_days", lambda: 30.0, _days, "days, 0 (never) to 36500"
+    ),
     "flower.enabled": _Key("flower_enabled", lambda: True, _flag, "true or false"),
     "flower.address": _Key("flower_address", lambda: "127.0.0.1", _text, "an address to bind"),
     "flower.port": _Key("flower_port", lambda: 0, _port, "0 (any free port) to 65535"),

@@ -20,7 +20,14 @@ GROUP = "gangamon.backends"
 #: Settings of a ``[backends.NAME]`` table, by the part of ``Limits`` they set, with their type.
 CADENCE = {"floor": float, "cap": float}
 ABSENCE = {"absences": int, "grace": float, "lost_after": float}
-LIMITS = {"jobs": int, "timeout": float, "slots": int}
+LIMITS = {
+    "jobs": int,
+    "timeout": float,
+    "slots": int,
+    "endpoint_slots": int,
+    "rate": float,
+    "burst": int,
+}
 
 #: Why a plugin could not be loaded, by name: asked once, kept for as long as the process lives.
 _failures: dict[str, str] = {}

@@ -141,7 +141,15 @@ class Retry:
     subs: tuple[int, ...]
 
 
-Command = Register | Enqueue | Withdraw | Refresh | Pause | Resume | Retry
+@dataclass(frozen=True)
+class Reconcile:
+    """Give the store back what the journal holds of this owner and the store lost."""
+
+    id: str
+    repository: str
+
+
+Command = Register | Enqueue | Withdraw | Refresh | Pause | Resume | Retry | Reconcile
 
 
 def to_wire(command: Command) -> dict[str, Any]:
@@ -337,6 +345,10 @@ def _retry(check: _Check) -> dict[str, Any]:
     return {"master": check.number("master", 0), "subs": check.subs()}
 
 
+def _reconcile(check: _Check) -> dict[str, Any]:
+    return {}
+
+
 _TYPES: dict[str, Any] = {
     "register": Register,
     "enqueue": Enqueue,
@@ -345,6 +357,7 @@ _TYPES: dict[str, Any] = {
     "pause": Pause,
     "resume": Resume,
     "retry": Retry,
+    "reconcile": Reconcile,
 }
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
     "register": (("roots",), _register),
@@ -357,6 +370,7 @@ _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = 
     "pause": (("lane", "reason"), _pause),
     "resume": (("lane",), _resume),
     "retry": (("master", "subs"), _retry),
+    "reconcile": ((), _reconcile),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import RANK, JobStatus
@@ -94,6 +95,7 @@ def encode_state(attempt: int, restart: int, status: JobStatus) -> str:
     return f"{attempt:05d}.{restart:04d}.{RANK[status]}:{status.value}"
 
 
+@lru_cache(maxsize=1024)
 def decode_state(text: str) -> tuple[int, int, JobStatus]:
     """(attempt, restart, status) of a state string; ValueError if it is none."""
     match = _STATE.fullmatch(text)

@@ -80,6 +80,8 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
     restarted = restarts > job.restart
     if job.status not in POLLED and not restarted:
         return Step(job)  # completing: the backend has had its say
+    if not restarted and _known(job, seen):
+        return Step(job)
     job = replace(
         job,
         native_status=seen.native_status,
@@ -116,6 +118,19 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
     # Failed jobs are fetched too: their logs are what the user needs most.
     job = replace(job, verdict=meaning)
     return Step(_move(job, JobStatus.COMPLETING, seen.source, now), (Stage.FETCH,))
+
+
+def _known(job: Job, seen: Seen) -> bool:
+    """Whether nothing of it is new: so it is with most answers, and a copy costs."""
+    return (
+        job.native_status == seen.native_status
+        and job.unmapped == (seen.status is None)
+        and (seen.status is None or RANK[seen.status] <= RANK[job.status])
+        and (not seen.site or job.site == seen.site)
+        and not (job.absences or job.absent_for or job.stale)
+        and job.absent_at is None
+        and seen.attributes.items() <= job.attributes.items()
+    )
 
 
 def _absent(job: Job, absent: Absent, policy: AbsencePolicy, now: float) -> Step:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import uuid
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -13,14 +14,17 @@ from gangamon.domain.command import (
     Enqueue,
     Faults,
     Pause,
+    Reconcile,
     Refresh,
     Register,
     Resume,
     Retry,
     Withdraw,
     from_wire,
+    to_wire,
 )
 from gangamon.domain.observation import Withdrawn
+from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.errors import TransientError
 from gangamon.protocols import Change, Clock, JobStore, Journal
@@ -59,7 +63,9 @@ class Intake:
                 good.append((owner, entry, from_wire(raw), raw))  # type: ignore[arg-type]
             except (ValueError, RecursionError) as error:
                 self._refuse(owner, entry, raw, str(error))
-        self._journal.append([(owner, raw) for owner, _, _, raw in good])
+        # What is only about the journal itself is none of it.
+        records = [(o, raw) for o, _, command, raw in good if not isinstance(command, Reconcile)]
+        self._journal.append(records)
         mark = self._journal.tail()
         for owner, entry, command, raw in good:
             try:
@@ -78,14 +84,17 @@ class Intake:
         fail-over took its last seconds. True at times while another pass is under way, too."""
         return self._store.journaled(self._journal.identity()) != self._journal.tail()
 
-    def rebuild(self) -> int:
-        """Give the store back what it lost of what the journal holds; how many commands.
+    def rebuild(self, only: str = "") -> int:
+        """Give the store back what it lost of what the journal holds, of one owner or of all; how
+        many commands.
 
         Each command applies once in a life of the store, so what is not lost stays as it is.
         """
         mark = self._journal.tail()
         count = 0
         for owner, raw in self._journal.replay():
+            if only not in ("", owner):
+                continue
             try:
                 self.apply(owner, "", from_wire(raw))
                 count += 1
@@ -95,8 +104,21 @@ class Intake:
                 log.warning("journal: %s", error)
             except Exception:
                 log.exception("journal: a command of %s was passed over", owner)
-        self._store.note_journaled(self._journal.identity(), mark)
+        if not only:
+            self._store.note_journaled(self._journal.identity(), mark)
         return count
+
+    def forget(self, owner: str, repository: str, master: int, older: float) -> bool:
+        """Forget a master that ended more than ``older`` seconds ago, in the store and for every
+        rebuild; False if it did not."""
+        if not self._store.prune(owner, repository, master, older):
+            return False
+        why = f"ended more than {older / 86400:.0f} days ago"
+        command_id = f"prune.{uuid.uuid4().hex}"
+        record = Withdraw(command_id, repository, master, (), JobStatus.KILLED, why)
+        self._journal.append([(owner, to_wire(record))])
+        self._store.note_journaled(self._journal.identity(), self._journal.tail())
+        return True
 
     def apply(self, owner: str, entry: str, command: Command) -> None:
         """Apply one command and acknowledge it; ``entry`` empty: from the journal.
@@ -130,6 +152,8 @@ class Intake:
             self._store.pause(str(command.lane), command.reason, None)
         elif isinstance(command, Resume):
             self._store.resume(str(command.lane))
+        elif isinstance(command, Reconcile) and entry:  # never from the journal: it would not end
+            log.warning("reconcile: %d commands of %s", self.rebuild(owner), owner)
         self._store.acknowledge(owner, entry, command.id, command.repository, why)
 
     def _faults(self, owner: str, command: Command) -> list[str]:
@@ -168,7 +192,7 @@ class Intake:
         prefix = f"{owner}:{command.repository}:{command.master}"
         for letter in self._store.dead(owner):
             name, _, rest = letter.name.rpartition(":")
-            master = letter.name.partition("@")[0] == prefix  # a stage of the master itself
+            master = letter.name.rpartition("@")[0] == prefix  # a stage of the master itself
             job = name == prefix and (
                 not command.subs or int(rest.partition("@")[0]) in command.subs
             )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import random
-import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -14,7 +13,17 @@ from gangamon.domain.observation import Absent, Observation, Unreachable
 from gangamon.domain.status import POLLED
 from gangamon.domain.transition import Step, advance, needs_second_source
 from gangamon.errors import CredentialMissing, LeaseLost
-from gangamon.protocols import Backend, Batch, Change, Claim, Clock, JobStore, LaneRecord, PollItem
+from gangamon.protocols import (
+    Backend,
+    Batch,
+    Change,
+    Claim,
+    Clock,
+    JobStore,
+    Lag,
+    LaneRecord,
+    PollItem,
+)
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.query import Query
@@ -73,14 +82,13 @@ class Poll:
             for sub, job in batch.jobs.items()
             if sub in items[batch.id] and not job.absences
         }
-        begun = time.monotonic()
         query = Query(backend, lane)
         try:
             seen = query.ask(asked, new) if asked else {}
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was learnt
-            self._failed(claim, batches, backend, name, error, time.monotonic() - begun)
+            self._failed(claim, batches, backend, name, error, query)
             return 0
-        self._second_look(lane, backend, batches, items, seen)
+        self._second_look(lane, backend, batches, items, seen, query)
         self._bury(claim, batches, items, query.bad)
         return self._commit(claim, batches, backend, name, record, items, seen, query)
 
@@ -99,7 +107,8 @@ class Poll:
         steps = {b.id: _steps(b, items[b.id], backend, seen, query.bad, now) for b in batches}
         moved = any(s.moved(b.jobs[sub]) for b in batches for sub, s in steps[b.id].items())
         interval = backend.limits.cadence.interval(record.interval, query.longest, moved)
-        applied, lags = 0, []
+        applied = 0
+        lags: list[Lag] = []
         due: list[str] = []
         for batch in batches:
             after = steps[batch.id]
@@ -119,16 +128,16 @@ class Poll:
             applied += done.applied
             due += done.due
             lags += [
-                now - c.step.job.evidence.ended_at
+                Lag(now - c.step.job.evidence.ended_at, batch.every)
                 for c in changes
                 if c.step.effects and c.step.job.evidence and c.step.job.evidence.ended_at
             ]
         self._dispatcher.push(due)
-        if query.count:
-            self._store.note_query(name, now, interval, query.longest, query.count, lags)
+        if query.asked.queries:
+            self._store.note_query(name, now, interval, query.longest, query.asked, lags)
             if record.paused and record.probe_at is not None:
                 log.warning("lane %s: its credential is back", name)
-                self._store.resume(name)
+                self._store.resume(name, probed=True)
         return applied
 
     def _second_look(
@@ -138,6 +147,7 @@ class Poll:
         batches: Sequence[Batch],
         items: Mapping[str, Mapping[int, PollItem]],
         seen: dict[str, Observation],
+        query: Query,
     ) -> None:
         """Ask the second source about jobs that good answers have missed for long enough."""
         now, policy = self._clock.now(), backend.limits.absence
@@ -151,7 +161,7 @@ class Poll:
         if not missed:
             return
         try:
-            seen.update(backend.second_source(lane, missed))
+            seen.update(query.second(missed))
         except Exception as error:  # noqa: BLE001 - what the poll has learnt is true all the same
             log.warning("lane %s: second source: %s: %s", lane, type(error).__name__, error)
 
@@ -178,7 +188,7 @@ class Poll:
         backend: Backend,
         name: str,
         error: Exception,
-        seconds: float,
+        query: Query,
     ) -> None:
         """Nothing is learnt about any job; all keep their status."""
         wait = 0.0
@@ -186,7 +196,8 @@ class Poll:
             log.warning("lane %s is paused: %s", name, error)
             self._store.pause(name, f"credential: {error}", CREDENTIAL_PROBE)
         else:
-            failures = self._store.note_failure(name, f"{type(error).__name__}: {error}", seconds)
+            why = f"{type(error).__name__}: {error}"
+            failures = self._store.note_failure(name, why, query.asked)
             wait = backend.limits.cadence.backoff(failures, random.random())
             log.warning("lane %s could not be asked (%d in a row): %s", name, failures, error)
             if failures >= BREAKER:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Unreachable
 from gangamon.errors import BackendUnreachable, PermanentError, TransientError
-from gangamon.protocols import Backend, PollItem
+from gangamon.protocols import Asked, Backend, PollItem
 
 log = logging.getLogger(__name__)
 
@@ -21,13 +21,13 @@ MASS = 10
 
 
 class Query:
-    """One query, and what it took. ``count``: queries made. ``longest``: seconds of the longest.
-    ``bad``: key -> why the backend fails on this id alone."""
+    """One query, and what it took. ``longest``: seconds of the longest. ``asked``: all of it, the
+    second source included. ``bad``: key -> why the backend fails on this id alone."""
 
     def __init__(self, backend: Backend, lane: Lane) -> None:
         self._backend, self._lane = backend, lane
-        self.count = 0
         self.longest = 0.0
+        self.asked = Asked(0, 0.0, 0.0)
         self.bad: dict[str, str] = {}
         self._error: Exception = BackendUnreachable("not asked")
         self._permanent = False
@@ -51,10 +51,12 @@ class Query:
 
     def _again(self, gone: Sequence[PollItem]) -> dict[str, Observation]:
         try:
-            return self._ask(gone)
+            again = self._ask(gone)
         except Exception as error:  # noqa: BLE001 - then the first answer is not believed
             log.warning("lane %s: asked again: %s", self._lane, error)
-            return {item.key: Unreachable("vanished with most others") for item in gone}
+            again = {}
+        nothing = Unreachable("vanished with most others")
+        return {item.key: again.get(item.key, nothing) for item in gone}
 
     def _ask(self, items: Sequence[PollItem]) -> dict[str, Observation]:
         """A chunk on which the backend fails is halved until the bad id is alone."""
@@ -74,9 +76,23 @@ class Query:
             return {**self._ask(items[:half]), **self._ask(items[half:])}
 
     def _once(self, items: Sequence[PollItem]) -> dict[str, Observation]:
-        self.count += 1
+        try:
+            return self._timed(self._backend.poll, items)
+        finally:
+            self.longest = self.asked.slowest
+
+    def second(self, items: Sequence[PollItem]) -> dict[str, Observation]:
+        """What the second source says."""
+        return self._timed(self._backend.second_source, items)
+
+    def _timed(
+        self,
+        call: Callable[[Lane, Sequence[PollItem]], Mapping[str, Observation]],
+        items: Sequence[PollItem],
+    ) -> dict[str, Observation]:
         begun = time.monotonic()
         try:
-            return dict(self._backend.poll(self._lane, items))
+            return dict(call(self._lane, items))
         finally:
-            self.longest = max(self.longest, time.monotonic() - begun)
+            took, was = time.monotonic() - begun, self.asked
+            self.asked = Asked(was.queries + 1, was.seconds + took, max(was.slowest, took))

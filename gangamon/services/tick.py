@@ -1,4 +1,4 @@
-"""The tick: take commands in, take expired leases back, send what is due. Idempotent."""
+"""The tick: take commands in, take expired leases back, send what is due, prune. Idempotent."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from gangamon.errors import DiskFull
 from gangamon.protocols import JobStore
 from gangamon.services.due import Dispatcher
 from gangamon.services.intake import Intake
+from gangamon.services.prune import Prune
 
 log = logging.getLogger(__name__)
 
@@ -16,10 +17,13 @@ log = logging.getLogger(__name__)
 class Tick:
     """One pass. Two at once, or one missed, change nothing but the time at which things happen."""
 
-    def __init__(self, store: JobStore, intake: Intake, dispatcher: Dispatcher) -> None:
+    def __init__(
+        self, store: JobStore, intake: Intake, dispatcher: Dispatcher, prune: Prune | None = None
+    ) -> None:
         self._store = store
         self._intake = intake
         self._dispatcher = dispatcher
+        self._prune = prune
         self._running = threading.Lock()
 
     def run(self) -> int:
@@ -47,4 +51,6 @@ class Tick:
                     log.error("%s of %s is set aside: `gangamon dead`", one.member, one.queue)
         sent = self._dispatcher.push(self._store.queues())
         self._store.note_tick()
+        if self._prune is not None:
+            self._prune.run()
         return sent

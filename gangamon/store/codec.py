@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from typing import Any
 
 from gangamon.domain.command import JobSpec, MergerSpec
@@ -13,9 +13,15 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import Master
 
+#: One for all: ``json.dumps`` would make one for each call.
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+#: What needs not be written of an evidence. An exit code of 0 is not its default, and is written.
+_DEFAULTS = {field.name: field.default for field in fields(Evidence)}
+
 
 def dumps(value: object) -> str:
-    return json.dumps(value, separators=(",", ":"), sort_keys=True)
+    return _ENCODER.encode(value)
 
 
 def dump_spec(spec: JobSpec) -> str:
@@ -39,13 +45,19 @@ def dump_facts(job: Job) -> str:
         "absat": job.absent_at,
         "absfor": round(job.absent_for, 3),
         "stale": job.stale,
-        "ev": asdict(job.evidence) if job.evidence else None,
+        "ev": job.evidence and _evidence(job.evidence, job.native_status),
         "at": dict(job.attributes),
         "h": [
             [e.attempt, e.restart, e.status.value, round(e.at, 3), e.source] for e in job.history
         ],
     }
     return dumps({key: value for key, value in facts.items() if value})
+
+
+def _evidence(evidence: Evidence, native_status: str) -> dict[str, Any]:
+    """Without what is the default, or stands in the job's other facts."""
+    aside = {**_DEFAULTS, "native_status": native_status}
+    return {key: value for key, value in vars(evidence).items() if value != aside[key]}
 
 
 def load_job(fqid: str, state: str, text: str) -> Job:
@@ -66,7 +78,9 @@ def load_job(fqid: str, state: str, text: str) -> Job:
         absent_at=facts.get("absat"),
         absent_for=facts.get("absfor", 0.0),
         stale=facts.get("stale", False),
-        evidence=Evidence(**evidence) if evidence else None,
+        evidence=Evidence(**{"native_status": facts.get("ns", ""), **evidence})
+        if evidence
+        else None,
         attributes=facts.get("at", {}),
         history=tuple(
             Entry(a, r, JobStatus(s), at, source) for a, r, s, at, source in facts.get("h", ())

@@ -58,6 +58,8 @@ class Commits(StoreBase):
                 self.keys.due(merge),
                 self.keys.of("queues"),
                 self.keys.of("strikes", queue),
+                self.keys.of("b", member) if queue.startswith("poll.") else "",
+                self.keys.of("dead"),
             ],
             args,
         )
@@ -109,6 +111,7 @@ class Commits(StoreBase):
                 self.keys.due(next_queue),
                 self.keys.of("queues"),
                 self.keys.of("strikes", queue),
+                self.keys.of("ended"),
             ],
             [
                 token,
@@ -122,6 +125,7 @@ class Commits(StoreBase):
                 master.id,
                 self.epoch(),
                 master_member(master.owner, master.repository, master.id, master.attempt),
+                f"{master.owner}:{master.repository}:{master.id}",
             ],
         )
         if answer == -1:

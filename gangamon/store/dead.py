@@ -47,7 +47,8 @@ class Dead(StoreBase):
         name, sub = letter.name, ""
         if letter.queue.startswith("poll."):
             name, _, sub = letter.name.rpartition(":")
-        owner, repository, number = name.rsplit("@", 1)[0].split(":")[:3]
+        owner, repository, rest = name.split(":", 2)  # an owner's name may hold '@', but no ':'
+        number = rest.partition(":")[0].partition("@")[0]
         base = self.keys.master(owner, repository, int(number))
         return bool(
             self._run(

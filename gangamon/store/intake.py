@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from gangamon.domain.command import Enqueue, JobSpec, Register, Withdraw
 from gangamon.domain.job import Entry, Job
+from gangamon.protocols import Master
 from gangamon.store import codec
 from gangamon.store.connection import translated
 from gangamon.store.keys import batch_member
@@ -22,7 +23,7 @@ def first_state(command: Enqueue, spec: JobSpec) -> Job:
 
 
 class Intake(Reads):
-    """See ``protocols.JobStore``: inbox, register, enqueue, withdraw, acknowledge, refresh."""
+    """See ``protocols.JobStore``: from inbox to refresh, and what is kept how long."""
 
     def inbox(self, limit: int) -> Sequence[tuple[str, str, Mapping[str, Any]]]:
         found: list[tuple[str, str, Mapping[str, Any]]] = []
@@ -113,18 +114,56 @@ class Intake(Reads):
         master = self.master(owner, command.repository, command.master)
         if master is not None:
             member = batch_member(owner, command.repository, command.master, 0)[:-1]
-            base = self.keys.master(owner, command.repository, command.master)
             self._run(
                 "withdraw",
                 [
-                    *self._master_keys(base),
-                    self.keys.of("masters", owner, command.repository),
-                    self.keys.waiting(f"poll.{master.lane}", member),
+                    *self._kept(master, member),
                     self.keys.of("taken", owner),
+                    self.keys.of("dead"),
+                    self.keys.of("ended"),
                 ],
                 [command.master, member, self.keys.of("b", member), command.id],
             )
         self.acknowledge(owner, entry, command.id, command.repository)
+
+    def ended(self, older: float, limit: int) -> Sequence[tuple[str, str, int]]:
+        with translated(self.url):
+            seconds, _ = self._redis.time()
+            found = cast(
+                "list[str]",
+                self._redis.zrangebyscore(
+                    self.keys.of("ended"), "-inf", round((seconds - older) * 1000), 0, limit
+                ),
+            )
+        names = [name.split(":") for name in found]
+        return [(owner, repository, int(number)) for owner, repository, number in names]
+
+    def prune(self, owner: str, repository: str, master: int, older: float) -> bool:
+        member = batch_member(owner, repository, master, 0)[:-1]
+        record = self.master(owner, repository, master)
+        if record is None:
+            with translated(self.url):
+                self._redis.zrem(self.keys.of("ended"), member[:-1])
+            return False
+        answer = self._run(
+            "prune",
+            [*self._kept(record, member), self.keys.of("dead"), self.keys.of("ended")],
+            [master, member, self.keys.of("b", member), round(older * 1000)],
+        )
+        return bool(answer)
+
+    def my_turn(self, what: str, seconds: float) -> bool:
+        with translated(self.url):
+            key, pause = self.keys.of("turn", what), round(seconds * 1000)
+            return bool(self._redis.set(key, "1", nx=True, px=pause))
+
+    def _kept(self, master: Master, member: str) -> list[str]:
+        """The keys of a master, the set it stands in, and what its batches wait in."""
+        return [
+            *self._master_keys(self.keys.master(master.owner, master.repository, master.id)),
+            self.keys.of("masters", master.owner, master.repository),
+            self.keys.waiting(f"poll.{master.lane}", member),
+        ]
 
     def acknowledge(
         self, owner: str, entry: str, command_id: str, repository: str, why: str = ""

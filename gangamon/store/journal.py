@@ -6,13 +6,16 @@ import fcntl
 import json
 import os
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime, timezone
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
 from gangamon.errors import DiskFull
+
+#: Days after which nobody appends to a day's file any more, whatever the clocks of hosts say.
+CLOSED = 2
 
 
 class FileJournal:
@@ -55,6 +58,49 @@ class FileJournal:
         for path in sorted(self._folder.glob("*.jsonl")):
             yield from self._read(path)
 
+    def compact(self, without: Collection[str]) -> int:
+        """Each closed file is replaced by a whole one, or not at all. The last file, whose name and
+        size are the mark, is never touched; a command that stands in an open file too is kept."""
+        paths = sorted(self._folder.glob("*.jsonl"))
+        limit = f"{datetime.now(timezone.utc) - timedelta(days=CLOSED):%Y-%m-%d}.jsonl"
+        closed = [path for path in paths[:-1] if path.name < limit]
+        still = {
+            str(command.get("id")) for p in paths if p not in closed for _, command in self._read(p)
+        }
+        drop = set(without) - still
+        try:
+            return sum(self._rewrite(path, drop) for path in closed) if drop else 0
+        except OSError as error:
+            raise DiskFull(f"journal {self._folder}: {error.strerror}") from error
+
+    def _rewrite(self, path: Path, drop: Collection[str]) -> int:
+        with _locked(path), path.open("rb") as old:
+            kept = self._folder / f".{path.name}.compact"  # one left by a crash is begun anew
+            count = left = 0
+            with kept.open("wb") as new:
+                for line in old:
+                    if _id(line) in drop:
+                        count += 1
+                    else:
+                        left += new.write(line)
+                new.flush()
+                os.fsync(new.fileno())
+            if not count:
+                kept.unlink()
+                return 0
+            kept.chmod(0o600)
+            if left:
+                kept.replace(path)
+            else:
+                kept.unlink()
+                path.unlink()
+        folder = os.open(self._folder, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return count
+
     def _name(self) -> None:
         path = self._folder / "id"
         if path.exists():
@@ -66,9 +112,7 @@ class FileJournal:
         mine.unlink()
 
     def _write(self, path: Path, lines: bytes) -> None:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with _locked(path) as descriptor:
             size = os.fstat(descriptor).st_size
             if size and os.pread(descriptor, 1, size - 1) != b"\n":
                 lines = b"\n" + lines  # a crash left half a line: end it
@@ -80,14 +124,39 @@ class FileJournal:
             except OSError:
                 os.ftruncate(descriptor, size)
                 raise
-        finally:
-            os.close(descriptor)
 
     def _read(self, path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        with path.open(encoding="utf-8", errors="replace") as file:
+        try:
+            file = path.open(encoding="utf-8", errors="replace")
+        except FileNotFoundError:  # a compaction left nothing of it
+            return
+        with file:
             for line in file:
                 try:
                     record = json.loads(line)
                     yield record["owner"], record["command"]
                 except (ValueError, KeyError, TypeError):
                     continue
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[int]:
+    """A descriptor of a day's file, locked; of the one that is there, not of one replaced while
+    its lock was waited for."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(descriptor), path.stat()):
+                    yield descriptor
+                    return
+        finally:
+            os.close(descriptor)
+
+
+def _id(line: bytes) -> str:
+    try:
+        return str(json.loads(line)["command"]["id"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -13,12 +13,15 @@
     P:repo:O:R               hash: roots (json)
     P:repos                  set of O:R
     P:masters:O:R            set of M
+    P:ended                  sorted set: O:R:M -> when the master ended, ms
+    P:turn:WHAT              string: held for as long as nobody else need do WHAT (prune, compact)
     P:m:O:R:M                hash: the master's record; n:STATUS counters, r:STAGE results
     P:m:O:R:M:spec           hash: sub -> json of what was enqueued
     P:m:O:R:M:batch          hash: sub -> number of the batch it is asked in
     P:m:O:R:M:state          hash: sub -> state (attempt.restart.rank:status), compared and swapped
     P:m:O:R:M:facts          hash: sub -> json: evidence, history, attributes
-    P:b:O:R:M:N              hash: n (jobs), subs (json): one batch; O:R:M:N is its member name
+    P:b:O:R:M:N              hash: n (jobs), subs (json), every (interval in force, ms): one
+                             batch; O:R:M:N is its member name
     P:queues                 set of Q
     P:due:Q                  sorted set: member -> due, ms; of polls one for each owner, P:due:Q:O
     P:ring:Q                 sorted set: owner -> when last served, in turns; only of polls
@@ -31,10 +34,11 @@
     P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER
     P:lane:LANE              hash: interval, query, failures, asked_at, error, turn, paused,
                              probe_at, open_until
-    P:budget:LANE            hash: tokens, at: the lane's token bucket
+    P:budget:LANE            hash: tokens, at: the lane's token bucket; rate, burst: its measures
     P:calls:LANE             hash: MINUTE queries, s:MINUTE seconds, m:MINUTE the slowest
-    P:lags:LANE              list: the last detection lags, seconds
-    P:tick                   string: ms of the last tick
+    P:lags:LANE              list: the last detection lags, seconds; LAG:INTERVAL where the job
+                             had been asked about before
+    P:tick                   string: second of the last tick
 
 Members: a batch is ``O:R:M:N``, a job's fetch ``O:R:M:SUB@ATTEMPT``, a master's stage
 ``O:R:M@ATTEMPT``. Names of owners hold no ``:``.

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast
+from typing import cast
 
-from gangamon.protocols import LaneRecord
+from gangamon.protocols import Asked, Lag, LaneRecord
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
 
@@ -40,10 +39,10 @@ class Lanes(StoreBase):
         at: float,
         interval: float,
         query: float,
-        queries: int,
-        lags: Sequence[float],
+        asked: Asked,
+        lags: Sequence[Lag],
     ) -> None:
-        key, minute = self.keys.of("lane", name), int(time.time() // 60)
+        key = self.keys.of("lane", name)
         with translated(self.url):
             pipe = self._redis.pipeline(transaction=False)
             pipe.hset(
@@ -51,40 +50,60 @@ class Lanes(StoreBase):
                 mapping={"interval": interval, "query": query, "failures": 0, "asked_at": at},
             )
             pipe.hdel(key, "open_until", "error")
-            if queries > 1:  # the claim paid for one
-                pipe.hincrbyfloat(self.keys.of("budget", name), "tokens", 1 - queries)
-            self._count(pipe, name, minute, queries, query)
             if lags:
-                pipe.lpush(self.keys.of("lags", name), *(f"{lag:.4f}" for lag in lags))
+                pipe.lpush(self.keys.of("lags", name), *map(_dump, lags))
                 pipe.ltrim(self.keys.of("lags", name), 0, LAGS - 1)
             pipe.execute()
+        self._count(name, asked)
 
-    def note_failure(self, name: str, error: str, query: float) -> int:
-        key, minute = self.keys.of("lane", name), int(time.time() // 60)
+    def note_failure(self, name: str, error: str, asked: Asked) -> int:
+        key = self.keys.of("lane", name)
         with translated(self.url):
             pipe = self._redis.pipeline(transaction=False)
             pipe.hincrby(key, "failures", 1)
             pipe.hset(key, "error", error[:500])
-            self._count(pipe, name, minute, 1, query)
-            return int(pipe.execute()[0])
+            failures = int(pipe.execute()[0])
+        self._count(name, asked)
+        return failures
 
-    def _count(self, pipe: Any, name: str, minute: int, queries: int, seconds: float) -> None:
-        calls = self.keys.of("calls", name)
-        pipe.hincrby(calls, str(minute), queries)
-        pipe.hincrbyfloat(calls, f"s:{minute}", round(seconds * queries, 4))
-        # Two hours are kept: one field of each kind falls out as one comes in.
-        pipe.hdel(calls, str(minute - KEPT), f"s:{minute - KEPT}")
+    def _count(self, name: str, asked: Asked) -> None:
+        self._run(
+            "count",
+            [self.keys.of("calls", name), self.keys.of("budget", name)],
+            [asked.queries, round(asked.seconds, 4), round(asked.slowest, 4), KEPT],
+        )
 
     def calls(self, name: str) -> Mapping[int, tuple[int, float]]:
         """Minute since the epoch -> (queries, seconds they took) of a lane, the last two hours."""
-        with translated(self.url):
-            found = cast("dict[str, str]", self._redis.hgetall(self.keys.of("calls", name)))
-        newest = int(time.time() // 60)
+        found = self._counted(name)
         return {
             int(minute): (int(count), float(found.get(f"s:{minute}", 0)))
             for minute, count in sorted(found.items())
-            if minute.isdecimal() and newest - int(minute) < KEPT
+            if minute.isdecimal()
         }
+
+    def slowest(self, name: str) -> Mapping[int, float]:
+        """Minute since the epoch -> seconds of its slowest query, the last two hours."""
+        found = self._counted(name)
+        return {int(key[2:]): float(text) for key, text in found.items() if key[:2] == "m:"}
+
+    def _counted(self, name: str) -> dict[str, str]:
+        with translated(self.url):
+            found = cast("dict[str, str]", self._redis.hgetall(self.keys.of("calls", name)))
+            newest = self._now_ms() // 60_000
+        return {
+            key: text for key, text in found.items() if newest - int(key.rpartition(":")[2]) < KEPT
+        }
+
+    def budget(self, name: str) -> tuple[float, int] | None:
+        """(queries a second, queries at once that a full one bears) of a lane; None: it has none,
+        or nothing was asked yet."""
+        with translated(self.url):
+            rate, burst = cast(
+                "list[str | None]",
+                self._redis.hmget(self.keys.of("budget", name), "rate", "burst"),
+            )
+        return (float(rate), int(burst)) if rate and burst else None
 
     def open_breaker(self, name: str, seconds: float) -> None:
         with translated(self.url):
@@ -92,15 +111,16 @@ class Lanes(StoreBase):
             self._redis.hset(self.keys.of("lane", name), "open_until", until)
 
     def pause(self, name: str, why: str, probe_in: float | None) -> None:
-        with translated(self.url):
-            probe = "" if probe_in is None else self._now_ms() + round(probe_in * 1000)
-            self._redis.hset(self.keys.of("lane", name), mapping={"paused": why, "probe_at": probe})
+        wait = "" if probe_in is None else str(round(probe_in * 1000))
+        self._run("pause", [self.keys.of("lane", name)], [why, wait])
 
-    def resume(self, name: str) -> None:
-        with translated(self.url):
-            self._redis.hdel(
-                self.keys.of("lane", name), "paused", "probe_at", "open_until", "failures"
-            )
+    def resume(self, name: str, probed: bool = False) -> None:
+        queue = f"poll.{name}"
+        self._run(
+            "resume",
+            [self.keys.of("lane", name), self.keys.of("ring", queue)],
+            [self.keys.of("due", queue, ""), "1" if probed else "0"],
+        )
 
     def owners(self, name: str) -> Sequence[str]:
         """Owners that have or had batches in a lane."""
@@ -113,6 +133,11 @@ class Lanes(StoreBase):
     def _now_ms(self) -> int:
         seconds, micro = self._redis.time()
         return seconds * 1000 + micro // 1000
+
+    def clock(self) -> float:
+        """Seconds since the epoch, Redis's clock."""
+        with translated(self.url):
+            return self._now_ms() / 1000
 
     def note_tick(self) -> None:
         with translated(self.url):
@@ -137,7 +162,14 @@ class Lanes(StoreBase):
         backend to the commit that noticed it."""
         with translated(self.url):
             found = cast("list[str]", self._redis.lrange(self.keys.of("lags", name), 0, -1))
-        return [float(lag) for lag in found]
+        return [float(lag.partition(":")[0]) for lag in found]
+
+    def detections(self, name: str) -> Sequence[Lag]:
+        """The same with the interval that was in force, where the job had been asked about."""
+        with translated(self.url):
+            found = cast("list[str]", self._redis.lrange(self.keys.of("lags", name), 0, -1))
+        pairs = [lag.partition(":") for lag in found]
+        return [Lag(float(s), float(interval) if interval else None) for s, _, interval in pairs]
 
     def depth(self, queue: str) -> tuple[int, int]:
         """(waiting, claims under way) of a queue."""
@@ -150,6 +182,11 @@ class Lanes(StoreBase):
                 pipe.zcard(self.keys.of("due", queue, owner))
             claims, *waiting = pipe.execute()
         return sum(waiting), int(claims)
+
+
+def _dump(lag: Lag) -> str:
+    interval = "" if lag.interval is None else f":{lag.interval:.3f}"
+    return f"{lag.seconds:.4f}{interval}"
 
 
 def _number(fields: Mapping[str, str], name: str, scale: float = 1.0) -> float | None:

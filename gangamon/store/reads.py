@@ -69,7 +69,7 @@ class Reads(StoreBase):
 
     def batches(self, ids: Sequence[str]) -> Sequence[Batch]:
         masters: dict[tuple[str, str, int], Master | None] = {}
-        found = []
+        mine: list[tuple[str, Master, str]] = []
         for member in ids:
             owner, repository, number, batch = member.rsplit(":", 3)
             key = (owner, repository, int(number))
@@ -77,15 +77,35 @@ class Reads(StoreBase):
                 masters[key] = self.master(*key)
             master = masters[key]
             if master is not None:
-                found.append(self._batch(member, master, batch))
-        return found
-
-    def _batch(self, member: str, master: Master, number: str) -> Batch:
-        base = self.keys.master(master.owner, master.repository, master.id)
+                mine.append((member, master, batch))
         with translated(self.url):
-            text = self._redis.hget(self.keys.of("b", member), "subs")
-            subs: list[str] = json.loads(cast(str, text)) if text else []
-            current = cast("list[str]", self._redis.hmget(f"{base}:batch", subs)) if subs else []
-        # A job that was resubmitted is asked about in its newer batch only.
-        mine = [int(sub) for sub, latest in zip(subs, current, strict=True) if latest == number]
-        return Batch(member, master, self.specs(master, mine), self.jobs(master, mine))
+            pipe = self._redis.pipeline(transaction=False)
+            for member, _, _ in mine:
+                pipe.hmget(self.keys.of("b", member), "subs", "every")
+            records = pipe.execute()
+        return [
+            self._batch(*batch, text, every)
+            for batch, (text, every) in zip(mine, records, strict=True)
+        ]
+
+    def _batch(
+        self, member: str, master: Master, number: str, text: str | None, every: str | None
+    ) -> Batch:
+        base = self.keys.master(master.owner, master.repository, master.id)
+        subs: list[str] = json.loads(text) if text else []
+        rows: list[tuple[str, str, str, str]] = []
+        if subs:
+            with translated(self.url):
+                # One batch at a time: a pipeline of all would hold Redis for too long.
+                pipe = self._redis.pipeline(transaction=True)
+                for kind in ("batch", "state", "spec", "facts"):
+                    pipe.hmget(f"{base}:{kind}", subs)
+                rows = list(zip(*pipe.execute(), strict=True))
+        specs, jobs = {}, {}
+        for sub, (latest, state, spec, facts) in zip(map(int, subs), rows, strict=True):
+            # A job that was resubmitted is asked about in its newer batch only.
+            if latest == number and state and spec:
+                specs[sub] = codec.load_spec(sub, state, spec)
+                jobs[sub] = codec.load_job(master.fqid(sub), state, facts or "{}")
+        interval = float(every) / 1000 if every else None
+        return Batch(member, master, specs, jobs, interval)

@@ -19,8 +19,12 @@ VERBS = (
     "renew",
     "commit",
     "commit_stage",
+    "count",
+    "pause",
     "postpone",
+    "prune",
     "rescue",
+    "resume",
     "retry",
     "set_aside",
 )

@@ -198,6 +198,17 @@ def test_commit_applies_only_to_the_job_as_it_was_read(rig: Rig) -> None:
     assert rig.store.jobs(the_master(rig.store), [0])[0].status is JobStatus.RUNNING
 
 
+def test_a_commit_of_many_jobs_is_whole(rig: Rig) -> None:
+    """More fields than Lua's stack bears at once."""
+    rig.store.enqueue(OWNER, "", enqueue(4500))
+    changes = [rig.change(sub, RUNNING) for sub in range(4500)]
+    done = rig.store.commit("", "", the_master(rig.store), changes, None)
+    assert (done.applied, done.refused) == (4500, 0)
+    assert the_master(rig.store).counts[JobStatus.RUNNING] == 4500
+    jobs = rig.store.jobs(the_master(rig.store), None).values()
+    assert {(job.status, job.native_status) for job in jobs} == {(JobStatus.RUNNING, "running")}
+
+
 def test_a_transition_its_counters_its_update_and_its_fetch_are_one(rig: Rig) -> None:
     """One commit writes state, counters, update and the due fetch."""
     rig.store.enqueue(OWNER, "", enqueue(2))

@@ -88,9 +88,13 @@ def _check_story(key: object, story: list[JobUpdate]) -> None:
     assert versions == sorted(set(versions)), f"{key}: versions do not grow: {told}"
     present, restart = JobStatus.SUBMITTED, 0
     for job in story:
-        legal = job.status in LEGAL[present]
-        if job.status is JobStatus.SUBMITTED:
-            legal = job.restart > restart
+        if job.restart > restart:  # started over, and perhaps further on since
+            legal = present not in FINAL and job.status in {
+                JobStatus.SUBMITTED,
+                *LEGAL[JobStatus.SUBMITTED],
+            }
+        else:
+            legal = job.status in LEGAL[present] and job.status is not JobStatus.SUBMITTED
         assert legal, f"{key}: {present} -> {job.status} is not legal: {told}"
         present, restart = job.status, job.restart
     assert sum(job.status in FINAL for job in story) <= 1, f"{key}: ended twice: {told}"
@@ -107,7 +111,10 @@ def check_store(store: RedisStore, owner: str, repository: str, masters: Iterabl
             counted[job.status] += 1
             statuses = [entry.status for entry in job.history]
             for before, after in zip(job.history, job.history[1:], strict=False):
-                assert after.status in LEGAL[before.status], f"{number}.{sub}: {statuses}"
+                legal = after.status in LEGAL[before.status]
+                if after.restart > before.restart:
+                    legal = before.status not in FINAL and after.status is JobStatus.SUBMITTED
+                assert legal, f"{number}.{sub}: {statuses}"
             assert statuses[-1] is job.status, f"{number}.{sub}: {statuses}"
             assert job.status not in FINAL or job.evidence is not None, f"{number}.{sub}: why?"
         assert dict(counted) == {status: n for status, n in master.counts.items() if n}

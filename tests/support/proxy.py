@@ -1,21 +1,26 @@
-"""A TCP link to a Redis on a unix socket, which can be stalled, cut and mended."""
+"""A TCP link to a Redis on a unix socket, which can be stalled, cut, half cut and mended."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 
 class Link:
-    """``stall``: bytes stay where they are. ``cut``: connections are reset, new ones refused."""
+    """``stall``: bytes stay where they are. ``cut``: connections are reset, new ones refused.
+    ``forget``: what is sent on the present connections vanishes, both ways and for ever, and
+    nobody is told; new ones work."""
 
     def __init__(self, target: Path) -> None:
         self._target = target
         self._flows = threading.Event()
         self._flows.set()
         self._sockets: set[socket.socket] = set()
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+        self._forgotten: set[socket.socket] = set()
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self.port = 0
@@ -27,6 +32,14 @@ class Link:
 
     def stall(self) -> None:
         self._flows.clear()
+
+    def forget(self, lucky: Callable[[], bool] = lambda: True) -> int:
+        """As a firewall that has lost some of its table, or all; of how many connections."""
+        with self._lock:
+            pairs = [pair for pair in self._pairs if pair[0] in self._sockets and lucky()]
+            self._pairs = [pair for pair in self._pairs if pair[0] in self._sockets]
+            self._forgotten.update(*pairs)
+            return len(pairs)
 
     def cut(self) -> None:
         """All at once, with a reset, as a firewall or a reboot does it."""
@@ -73,6 +86,7 @@ class Link:
                 continue
             with self._lock:
                 self._sockets |= {near, far}
+                self._pairs.append((near, far))
             for ends in ((near, far), (far, near)):
                 threading.Thread(target=self._pump, args=ends, daemon=True).start()
 
@@ -80,12 +94,15 @@ class Link:
         try:
             while data := source.recv(65536):
                 self._flows.wait()
-                sink.sendall(data)
+                if source not in self._forgotten:
+                    sink.sendall(data)
         except OSError:
             pass
-        for end in (source, sink):
+        forgotten = source in self._forgotten  # then the other end does not learn of the end
+        for end in (source,) if forgotten else (source, sink):
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
             with self._lock:
                 self._sockets.discard(end)
+                self._forgotten.discard(end)
             end.close()

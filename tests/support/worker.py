@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -23,10 +24,11 @@ OWNER = "alice"
 LEASE = 3.0
 WORKERS = ("tick", "poll", "transfer", "merge")
 
-#: Queues, pool and size of each kind of worker, as `gangamon up` runs them, but smaller.
+#: Queues, pool and size of each kind of worker, as `gangamon up` runs them, but smaller. A second
+#: one of a kind has a ``-`` in its name: ``poll-2``.
 KINDS = {
     "tick": ("tick", "threads", 2),
-    "poll": ("poll.Local", "threads", 4),
+    "poll": ("poll.Local,poll.Simulated", "threads", 4),
     "transfer": (f"transfer.{OWNER}", "threads", 4),
     "merge": (f"merge.{OWNER}", "prefork", 1),
 }
@@ -34,9 +36,15 @@ KINDS = {
 
 class Service:
     """Redis and the processes below one folder. ``app``: the module that celery loads. ``url``:
-    where the processes find Redis, if not at its own socket."""
+    where the processes find Redis, if not at its own socket. ``more``: GANGAMON_ variables."""
 
-    def __init__(self, folder: Path, app: str = "workers.app", url: str = "") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        app: str = "workers.app",
+        url: str = "",
+        more: Mapping[str, str] | None = None,
+    ) -> None:
         self.folder = folder
         self.state = folder / "state"
         self.data = folder / "data"
@@ -45,6 +53,7 @@ class Service:
         self.redis = PrivateRedis(folder / "redis")
         self.url = url or self.redis.url
         self._app = app
+        self._more = dict(more or {})
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._all: list[psutil.Process] = []
         self._messages: Celery | None = None
@@ -137,7 +146,7 @@ class Service:
         if name.startswith("beat"):
             schedule = str(self.folder / name)
             return [*celery, "beat", "-l", "INFO", "--pidfile=", "-s", schedule]
-        queues, pool, size = KINDS[name]
+        queues, pool, size = KINDS[name.partition("-")[0]]
         return [
             *(*celery, "worker", "-n", f"{name}@test", "-Q", queues, "--pool", pool),
             *("-c", str(size), "--without-gossip", "--without-mingle", "-l", "INFO"),
@@ -157,6 +166,7 @@ class Service:
             "GANGAMON_ROOTS": str(self.data),
             "GANGAMON_CONFIG": os.devnull,
             "GANGAMON_WORKERS_LEASE_SECONDS": str(LEASE),
+            **self._more,
         }
 
     def client(self) -> Client:

@@ -92,12 +92,14 @@ def test_settings_reach_every_limit() -> None:
     plain = LocalBackend()
     table = {
         "floor": 2, "cap": 9, "jobs": 7, "timeout": 3, "slots": 4,
+        "endpoint_slots": 10, "rate": 0.5, "burst": 11,
         "absences": 5, "grace": 6, "lost_after": 8,
     }  # fmt: skip
     assert set(table) == set(settings.BACKEND_KEYS)
     limits = backends.configured(plain, {"Local": table}).limits
     assert (limits.cadence.floor, limits.cadence.cap) == (2.0, 9.0)
     assert (limits.jobs, limits.timeout, limits.slots) == (7, 3.0, 4)
+    assert (limits.endpoint_slots, limits.rate, limits.burst) == (10, 0.5, 11)
     absence = limits.absence
     assert (absence.absences, absence.grace, absence.lost_after) == (5, 6.0, 8.0)
     assert plain.limits == LocalBackend().limits != limits

@@ -4,6 +4,11 @@ local function now_ms()
   return t[1] * 1000 + math.floor(t[2] / 1000)
 end
 
+-- Call ``f`` with the values of a list, no more at once than Lua's stack bears.
+local function slices(list, f)
+  for first = 1, #list, 1000 do f(unpack(list, first, math.min(first + 999, #list))) end
+end
+
 -- The sorted set a member waits in. Polls have one for each owner, for a ring to be fair over.
 local function due_key(prefix, queue, member)
   if string.sub(queue, 1, 5) ~= 'poll.' then return prefix .. queue end
@@ -61,6 +66,23 @@ local function fan_in(master, member, due, queues, queue, now)
   redis.call('ZADD', due, now, member .. '@' .. v[6])
   redis.call('SADD', queues, queue)
   return true
+end
+
+-- Forget a master job: its record, its jobs, its batches, what of it is dead. Leases on it end with
+-- a commit that finds it gone. ``keys``: master, spec, batch, state, facts.
+local function forget(keys, masters, due, dead, ended, id, prefix, batches)
+  for number = 1, tonumber(redis.call('HGET', keys[1], 'b') or 0) do
+    redis.call('DEL', batches .. number)
+    redis.call('ZREM', due, prefix .. number)
+  end
+  redis.call('DEL', unpack(keys))
+  redis.call('SREM', masters, id)
+  local name = string.sub(prefix, 1, -2)
+  redis.call('ZREM', ended, name)
+  for _, letter in ipairs(redis.call('HKEYS', dead)) do
+    local head = string.sub(letter, 1, #prefix)
+    if head == prefix or head == name .. '@' then redis.call('HDEL', dead, letter) end
+  end
 end
 
 -- Updates kept for sessions that are away; what is trimmed is read from the state instead.

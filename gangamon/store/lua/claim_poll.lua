@@ -54,6 +54,11 @@ redis.call('ZADD', KEYS[2], now + ARGV[4], ARGV[1])
 redis.call('ZADD', KEYS[3], now + ARGV[4], ARGV[1])
 redis.call('ZADD', KEYS[5], now + ARGV[4], ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[5], '-inf', now)
-if rate > 0 then redis.call('HSET', KEYS[6], 'tokens', tostring(tokens - 1), 'at', now) end
+if rate > 0 then
+  redis.call('HSET', KEYS[6], 'tokens', tostring(tokens - 1), 'at', now, 'rate', ARGV[9], 'burst',
+    ARGV[10])
+else
+  redis.call('DEL', KEYS[6])
+end
 table.insert(members, 1, jobs)
 return members

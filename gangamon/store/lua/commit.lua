@@ -1,6 +1,7 @@
 -- Apply the steps of one master's jobs and release one member of a claim.
 -- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
---      10 due fetch  11 due merge  12 queues  13 strikes
+--      10 due fetch  11 due merge  12 queues  13 strikes  14 batch ('' = a fetch)
+--      15 dead
 -- ARGV 1 token ('' = the owner's own word: no claim)  2 member  3 next due in ms ('' = never)
 --      4 '1': on the grid of that interval  5 master id  6 master member (O:R:M)  7 epoch
 --      8 fetch queue  9 merge queue, then per job:
@@ -21,18 +22,31 @@ for i = 10, #ARGV, 8 do
 end
 local now = now_ms()
 local applied, refused, fetches, updates = 0, 0, 0, {}
-for i = 10, #ARGV, 8 do
-  local sub = ARGV[i]
-  if redis.call('HGET', KEYS[7], sub) ~= ARGV[i + 1] then
+-- Few calls with many fields: a call for each field would double the time.
+local subs, found, states, facts, counts = {}, {}, {}, {}, {}
+for i = 10, #ARGV, 8 do subs[#subs + 1] = ARGV[i] end
+slices(subs, function(...)
+  for _, state in ipairs(redis.call('HMGET', KEYS[7], ...)) do found[#found + 1] = state end
+end)
+for j, sub in ipairs(subs) do
+  local i = 2 + 8 * j
+  if found[j] ~= ARGV[i + 1] then
     refused = refused + 1
   else
-    redis.call('HSET', KEYS[8], sub, ARGV[i + 5])
+    facts[#facts + 1] = sub
+    facts[#facts + 1] = ARGV[i + 5]
     if ARGV[i + 2] ~= '' then
-      redis.call('HSET', KEYS[7], sub, ARGV[i + 2])
-      redis.call('HINCRBY', KEYS[6], 'n:' .. ARGV[i + 3], -1)
-      redis.call('HINCRBY', KEYS[6], 'n:' .. ARGV[i + 4], 1)
+      states[#states + 1] = sub
+      states[#states + 1] = ARGV[i + 2]
+      counts[ARGV[i + 3]] = (counts[ARGV[i + 3]] or 0) - 1
+      counts[ARGV[i + 4]] = (counts[ARGV[i + 4]] or 0) + 1
       updates[#updates + 1] = ARGV[i + 6]
       applied = applied + 1
+      if not held then -- whatever of it was set aside: its owner has ended it
+        local name = ARGV[6] .. ':' .. sub
+        local attempt = string.format('%d', tonumber(string.sub(ARGV[i + 1], 1, 5)))
+        redis.call('HDEL', KEYS[15], name, name .. '@' .. attempt)
+      end
       if ARGV[i + 7] ~= '' then
         redis.call('ZADD', KEYS[10], now, ARGV[i + 7])
         fetches = fetches + 1
@@ -40,6 +54,9 @@ for i = 10, #ARGV, 8 do
     end
   end
 end
+slices(facts, function(...) redis.call('HSET', KEYS[8], ...) end)
+slices(states, function(...) redis.call('HSET', KEYS[7], ...) end)
+for status, change in pairs(counts) do redis.call('HINCRBY', KEYS[6], 'n:' .. status, change) end
 if fetches > 0 then redis.call('SADD', KEYS[12], ARGV[8]) end
 if applied > 0 then
   redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', ARGV[7], 't', now,
@@ -55,6 +72,9 @@ if held then
     local due = now + interval
     if ARGV[4] == '1' then due = (math.floor(now / interval) + 1) * interval end
     redis.call('ZADD', KEYS[4], due, ARGV[2])
+    if KEYS[14] ~= '' and redis.call('EXISTS', KEYS[14]) == 1 then
+      redis.call('HSET', KEYS[14], 'every', interval)
+    end
   end
 end
 return {applied, refused, fetches, merge and 1 or 0}

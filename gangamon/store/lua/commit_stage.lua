@@ -1,8 +1,8 @@
 -- Record the result of a master's stage; make the next stage due, or end the master.
 -- KEYS 1 claim  2 leases  3 slots  4 tries  5 master  6 updates  7 due of the next stage  8 queues
---      9 strikes
+--      9 strikes  10 ended
 -- ARGV 1 token  2 member  3 stage  4 attempt  5 result (json)  6 next queue ('' = last stage)
---      7 next stage  8 final status  9 master id  10 epoch  11 next member
+--      7 next stage  8 final status  9 master id  10 epoch  11 next member  12 name (O:R:M)
 -- Returns 1 | 0 (that attempt's stage is over: nothing done) | -1 (not our claim)
 if redis.call('HEXISTS', KEYS[1], 'm:' .. ARGV[2]) == 0 then return -1 end
 release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
@@ -18,7 +18,8 @@ if ARGV[6] ~= '' then
   redis.call('SADD', KEYS[8], ARGV[6])
   return 1
 end
-redis.call('HSET', KEYS[5], 'phase', 'done', 'status', ARGV[8])
+redis.call('HSET', KEYS[5], 'phase', 'done', 'status', ARGV[8], 'ended', now)
+redis.call('ZADD', KEYS[10], now, ARGV[12])
 local r = redis.call('HMGET', KEYS[5], 'r:merge', 'r:check', 'r:notify')
 redis.call('XADD', KEYS[6], 'MAXLEN', '~', MAXLEN, '*', 'k', 'f', 'e', ARGV[10], 't', now,
   'm', ARGV[9], 'a', ARGV[4], 's', ARGV[8], 'merge', r[1] or '', 'check', r[2] or '',

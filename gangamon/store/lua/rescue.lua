@@ -1,6 +1,7 @@
 -- Take back the members of expired leases: they are due now. One whose lease has expired
--- ARGV 6 times in a row kills or hangs its workers: a batch is split in two, a single job or stage
--- is set aside among the dead.
+-- ARGV 6 times in a row in the hands of a worker kills or hangs its workers: a batch is split in
+-- two, a single job or stage is set aside among the dead. A claim that nobody has begun says
+-- nothing about its members: no worker ran, or the message was lost.
 -- KEYS 1 leases  2 dead
 -- ARGV 1 most claims  2 claim key prefix  3 slots key prefix  4 due key prefix  5 strikes key prefix
 --      6 strikes  7 batch key prefix  8 master key prefix
@@ -35,8 +36,8 @@ local function bury(queue, member, subs)
     reason = 'its lease expired ' .. ARGV[6] .. ' times: it kills or hangs its worker'}))
 end
 
-local function back(queue, member)
-  local strikes = redis.call('HINCRBY', ARGV[5] .. queue, member, 1)
+local function back(queue, member, begun)
+  local strikes = begun and redis.call('HINCRBY', ARGV[5] .. queue, member, 1) or 0
   if strikes < tonumber(ARGV[6]) then
     redis.call('ZADD', due_key(ARGV[4], queue, member), now, member)
     return 'back'
@@ -66,9 +67,10 @@ end
 for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT', 0, ARGV[1])) do
   local claim = ARGV[2] .. token
   local fields = redis.call('HGETALL', claim)
-  local queue
+  local queue, begun
   for i = 1, #fields, 2 do
     if fields[i] == 'q' then queue = fields[i + 1] end
+    if fields[i] == 'by' then begun = true end
   end
   if queue then
     for i = 1, #fields, 2 do
@@ -76,7 +78,7 @@ for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT'
         local member = string.sub(fields[i], 3)
         out[#out + 1] = queue
         out[#out + 1] = member
-        out[#out + 1] = back(queue, member)
+        out[#out + 1] = back(queue, member, begun)
       end
     end
     dissolve(claim, KEYS[1], ARGV[3] .. queue, token)

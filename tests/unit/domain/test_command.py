@@ -17,8 +17,12 @@ from gangamon.domain.command import (
     Faults,
     JobSpec,
     MergerSpec,
+    Pause,
+    Reconcile,
     Refresh,
     Register,
+    Resume,
+    Retry,
     Withdraw,
     from_wire,
     to_wire,
@@ -77,6 +81,15 @@ commands = st.one_of(
         **common,
     ),
     st.builds(Refresh, master=whole, **common),
+    st.builds(
+        Pause,
+        lane=st.builds(Lane, part, part, part),
+        reason=text.filter(bool),
+        **common,
+    ),
+    st.builds(Resume, lane=st.builds(Lane, part, part, part), **common),
+    st.builds(Retry, master=whole, subs=st.lists(st.integers(-1, 2**53 - 1)).map(tuple), **common),
+    st.builds(Reconcile, **common),
 )
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
@@ -211,3 +224,38 @@ def test_a_long_value_is_cut() -> None:
     """A fault is for people: it does not repeat a megabyte."""
     (fault,) = faults(wire(workspace="x" * 1_000_000))
     assert len(fault) < 200
+
+
+def of(kind: str, **fields: Any) -> dict[str, Any]:
+    return {"v": VERSION, "id": "x1", "kind": kind, "repository": REPOSITORY, **fields}
+
+
+@pytest.mark.parametrize(
+    ("body", "where"),
+    [
+        (of("pause"), "lane: missing; accepted: BACKEND|ENDPOINT|CREDENTIAL"),
+        (of("pause", lane="Local"), "lane: got 'Local'"),
+        (of("pause", lane=["Local|h|-"]), "lane: got ['Local|h|-']"),
+        (of("pause", lane="Local|h|-", reason=""), "reason: got ''; accepted: text"),
+        (of("pause", lane="Local|h|-", reason="x" * 256), "reason: got"),
+        (of("pause", lane="Local|h|-", reason=7), "reason: got 7"),
+        (of("pause", lane="Local|h|-", until=1), "until: unknown field; accepted: lane, reason"),
+        (of("resume", lane="||"), "lane: got '||'"),
+        (of("resume", lane="Local|h|-", reason="why"), "reason: unknown field"),
+        (of("retry"), "master: missing"),
+        (of("retry", master=1, subs=[-2]), "subs: got [-2]"),
+        (of("retry", master=1, subs="all"), "subs: got 'all'"),
+        (of("reconcile", master=1), "master: unknown field"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_one_fault_of_the_small_commands(body: dict[str, Any], where: str) -> None:
+    """Pause, resume, retry and reconcile: each named with what is accepted."""
+    assert any(fault.startswith(where) for fault in faults(body)), faults(body)
+
+
+def test_what_the_small_commands_may_leave_out() -> None:
+    """A pause has a reason, a retry is of the whole master."""
+    pause = from_wire(of("pause", lane="Local|h|-"))
+    assert pause == Pause("x1", REPOSITORY, Lane("Local", "h"), "by its owner")
+    assert from_wire(of("retry", master=7)) == Retry("x1", REPOSITORY, 7, ())

@@ -16,8 +16,12 @@ from gangamon.domain.command import (
     Enqueue,
     Faults,
     MergerSpec,
+    Pause,
+    Reconcile,
     Refresh,
     Register,
+    Resume,
+    Retry,
     from_wire,
     to_wire,
 )
@@ -26,6 +30,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, StoreUnavailable
 from gangamon.store.redis import RedisStore
 from tests.support.commands import (
+    LANE,
     OWNER,
     REPOSITORY,
     enqueue,
@@ -454,3 +459,176 @@ def test_a_refused_command_is_refused_again(rig: Rig) -> None:
     rig.send(at(rig), bad, bad)
     rig.intake.run()
     assert [bool(why) for _, why in rig.answers()] == [False, False, True, True]
+
+
+# --- lanes and dead letters -----------------------------------------------------------------
+
+
+def test_a_lane_is_paused_and_resumed_by_who_has_jobs_in_it(rig: Rig) -> None:
+    """Nothing is asked between the two; both are acknowledged."""
+    rig.send(at(rig), Pause("p1", REPOSITORY, LANE, "the site is moving"))
+    rig.intake.run()
+    record = rig.store.lane(str(LANE))
+    assert (record.paused, record.probe_at) == ("the site is moving", None)
+    rig.dispatcher.push([POLL])
+    assert rig.sent.queues() == []
+    rig.send(Resume("p2", REPOSITORY, LANE))
+    rig.intake.run()
+    assert rig.store.lane(str(LANE)).paused == ""
+    rig.dispatcher.push([POLL])
+    assert rig.sent.queues() == [POLL]
+    assert rig.answers()[-2:] == [("p1", ""), ("p2", "")]
+
+
+@pytest.mark.parametrize("kind", [Pause, Resume])
+def test_a_lane_without_jobs_of_the_owner_is_refused(rig: Rig, kind: Any) -> None:
+    """Neither a lane that nobody knows, nor one in which only others have jobs."""
+    fields = ("mallory",) if kind is Pause else ()
+    rig.send(at(rig))
+    rig.intake.run()
+    rig.send(kind("x1", REPOSITORY, Lane("Local", "elsewhere"), *fields))
+    rig.send(kind("x2", REPOSITORY, LANE, *fields), owner="mallory")
+    rig.store.open_breaker(str(LANE), 60.0)
+    rig.intake.run()
+    why = dict(rig.answers())["x1"]
+    assert why == f"lane: got 'Local|elsewhere|-'; accepted: a lane that {OWNER} has jobs in"
+    (answer,) = rig.inbox.updates("mallory", REPOSITORY, "0", 10, 0)
+    assert f"got '{LANE}'; accepted: a lane that mallory has jobs in" in answer[1]["why"]
+    record = rig.store.lane(str(LANE))
+    assert record.paused == ""
+    assert record.open_until is not None
+
+
+def test_a_pause_outlives_the_store(rig: Rig) -> None:
+    """It is in the journal, and so is its end."""
+    rig.send(at(rig), Pause("p1", REPOSITORY, LANE, "maintenance"))
+    rig.intake.run()
+    rig.redis.flushall()
+    rig.intake.rebuild()
+    assert rig.store.lane(str(LANE)).paused == "maintenance"
+    rig.send(Resume("p2", REPOSITORY, LANE))
+    rig.intake.run()
+    rig.redis.flushall()
+    rig.intake.rebuild()
+    assert rig.store.lane(str(LANE)).paused == ""
+
+
+def bury(rig: Rig, *jobs: tuple[int, int]) -> None:
+    """Set (master, sub) aside, of masters that were just taken in."""
+    claim = rig.claim(POLL)
+    for batch in rig.store.batches(claim.members):
+        for master, sub in jobs:
+            if batch.master.id == master:
+                queue, reason = claim.queue, f"no such id {sub}"
+                rig.store.set_aside(claim.token, queue, batch.id, batch.master, sub, reason)
+        rig.store.postpone(claim.token, claim.queue, batch.id, 3600.0)
+
+
+def dead(rig: Rig) -> list[str]:
+    return [letter.name.split(":", 2)[2] for letter in rig.store.dead(OWNER)]
+
+
+@pytest.mark.parametrize(
+    ("subs", "left"), [((), ["77:0"]), ((1,), ["7:2", "77:0"]), ((0,), ["7:1", "7:2", "77:0"])]
+)
+def test_retry_takes_back_a_master_or_some_of_its_jobs(
+    rig: Rig, subs: tuple[int, ...], left: list[str]
+) -> None:
+    """Those asked for and no other; they are due at once."""
+    rig.send(at(rig, 3), at(rig, 1, command_id="e2", master=77))
+    rig.intake.run()
+    bury(rig, (7, 1), (7, 2), (77, 0))
+    assert rig.depth(POLL)[1] == 0
+    rig.send(Retry("t1", REPOSITORY, 7, subs))
+    rig.intake.run()
+    assert dead(rig) == left
+    assert rig.answers()[-1] == ("t1", "")
+    rig.dispatcher.push([POLL])
+    back = {f"7:{sub}" for claim in rig.sent.claims for b in rig.store.batches(claim.members)
+            for sub in b.jobs}  # fmt: skip
+    assert back == {"7:1", "7:2", "77:0"} - set(left)
+
+
+def test_what_its_owner_ends_is_dead_no_more(rig: Rig) -> None:
+    """Killed in Ganga while it was set aside, or its fetch was: nothing is left to retry."""
+    rig.send(at(rig, 3))
+    rig.intake.run()
+    bury(rig, (7, 1), (7, 2))
+    fetch = f"{OWNER}:{REPOSITORY}:7:0@1"
+    body = json.dumps({"queue": f"fetch.{OWNER}", "reason": "bad", "at": 1.0})
+    rig.redis.hset(rig.store.keys.of("dead"), fetch, body)
+    rig.send(withdraw(subs=(0, 1)))
+    rig.intake.run()
+    assert dead(rig) == ["7:2"]
+
+
+def test_retry_is_for_the_owners_own(rig: Rig) -> None:
+    """Nobody else's letters are touched by it."""
+    rig.send(at(rig, 2))
+    rig.intake.run()
+    bury(rig, (7, 1))
+    rig.send(Retry("t1", REPOSITORY, 7, ()), owner="mallory")
+    rig.intake.run()
+    assert dead(rig) == ["7:1"]
+
+
+@pytest.mark.parametrize("owner", [OWNER, "alice@site"])
+def test_retry_takes_back_stages(rig: Rig, owner: str) -> None:
+    """Of a master with all of it; of a job also by its number."""
+    rig.send(register(str(rig.folder)), at(rig, 2), owner=owner)
+    rig.intake.run()
+    record = rig.store.keys.of("dead")
+    for name, queue in (("7@1", "merge"), ("7:1@1", "fetch"), ("77@1", "merge")):
+        body = json.dumps({"queue": f"{queue}.{owner}", "reason": "bad", "at": 1.0})
+        rig.redis.hset(record, f"{owner}:{REPOSITORY}:{name}", body)
+    rig.send(Retry("t1", REPOSITORY, 7, (1,)), owner=owner)
+    rig.intake.run()
+    assert rig.redis.zrange(f"gm:due:fetch.{owner}", 0, -1) == [f"{owner}:{REPOSITORY}:7:1@1"]
+    assert rig.redis.zcard(f"gm:due:merge.{owner}") == 0
+    rig.send(Retry("t2", REPOSITORY, 7, ()), owner=owner)
+    rig.intake.run()
+    assert rig.redis.zrange(f"gm:due:merge.{owner}", 0, -1) == [f"{owner}:{REPOSITORY}:7@1"]
+    assert [str(name).rpartition(":")[2] for name in rig.redis.hkeys(record)] == ["77@1"]
+
+
+def test_reconcile_gives_back_what_the_store_lost(rig: Rig) -> None:
+    """Of the owner who asks; what comes after it in the inbox is taken in as ever."""
+    rig.send(register(str(rig.folder)), at(rig, 1), owner="bob")
+    rig.send(at(rig, 2))
+    rig.intake.run()
+    before = content(rig.store)
+    rig.redis.flushall()
+    rig.send(Reconcile("c1", REPOSITORY), at(rig, 1, command_id="e8", master=8))
+    rig.intake.run()
+    assert content(rig.store) == before
+    assert rig.store.master(OWNER, REPOSITORY, 8) is not None
+    assert rig.store.master("bob", REPOSITORY, 7) is None
+    assert ("c1", "") in rig.answers()
+    assert rig.store.inbox(10) == []
+    kinds = [raw["kind"] for _, raw in rig.journal.replay()]
+    assert "reconcile" not in kinds, "a rebuild would not end"
+
+
+def test_reconcile_with_nothing_lost_changes_nothing(rig: Rig) -> None:
+    """Also not what was withdrawn and resubmitted."""
+    rig.send(at(rig, 3), withdraw(subs=(2,)), at(rig, 1, command_id="e8", master=8))
+    rig.send(withdraw(8, command_id="w8"))
+    rig.intake.run()
+    before = content(rig.store, (7, 8))
+    rig.send(Reconcile("c1", REPOSITORY))
+    rig.intake.run()
+    assert content(rig.store, (7, 8)) == before
+    assert not rig.intake.behind()
+
+
+def test_a_reconcile_in_a_journal_does_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever wrote it there."""
+    rig.send(at(rig))
+    rig.intake.run()
+    rig.journal.append([(OWNER, to_wire(Reconcile("c1", REPOSITORY)))])
+    replay, replays = rig.journal.replay, []
+    monkeypatch.setattr(rig.journal, "replay", lambda: replays.append(1) or replay())
+    rig.redis.flushall()
+    rig.intake.rebuild()
+    assert replays == [1]
+    assert rig.statuses() == [JobStatus.SUBMITTED] * 2

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from gangamon.domain.command import UNSPLIT, Enqueue, Register
+from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen
 from gangamon.domain.status import JobStatus
-from gangamon.errors import BackendUnreachable
+from gangamon.errors import BackendUnreachable, CredentialMissing, PermanentError
+from gangamon.services.poll import BREAKER
 from tests.support.backend import DONE, FAILED, RUNNING, SUBMITTED
 from tests.support.commands import LANE, OWNER, REPOSITORY, spec, the_master, withdraw
 from tests.support.rig import FETCH, MERGE, POLL, Rig
@@ -346,3 +348,220 @@ def test_a_late_commit_of_an_ended_master_makes_no_second_merge(rig: Rig) -> Non
     assert the_master(rig.store).phase == "done"
     assert rig.depth(MERGE) == (0, 0)
     assert len(rig.updates("f")) == 1
+
+
+# --- the lane -------------------------------------------------------------------------------
+
+DOWN = BackendUnreachable("down")
+EXPIRED = CredentialMissing("proxy expired at noon")
+
+
+def rested(rig: Rig) -> None:
+    """The time for which the breaker rests, or a pause until its probe, is over."""
+    key = rig.store.keys.of("lane", str(LANE))
+    for field in ("open_until", "probe_at"):
+        if rig.redis.hget(key, field):
+            rig.redis.hset(key, field, 1)
+
+
+def due(rig: Rig) -> bool:
+    rig.hurry(POLL)
+    rig.dispatcher.push([POLL])
+    return POLL in rig.sent.queues()
+
+
+def test_the_breaker_opens_after_several_failures_and_one_probe_closes_it(rig: Rig) -> None:
+    """Nothing is asked while it is open; then one query, and after a good answer all goes on."""
+    for n in range(3):
+        rig.begin([spec(n)], command_id=f"e{n}", total=3)  # type: ignore[arg-type]
+    rig.backend.limits = rig.backend.limits.__class__(jobs=100, slots=3)
+    rig.backend.answers = [DOWN]
+    for _ in range(BREAKER - 1):
+        rig.ask()
+    assert rig.store.lane(str(LANE)).open_until is None
+    for claim in [c for c in rig.sent.claims if c.queue == POLL]:
+        rig.poll.run(claim.token, "w1")
+    assert rig.store.lane(str(LANE)).open_until is not None
+    rig.sent.claims.clear()
+    asked = len(rig.backend.asked)
+    assert not due(rig)
+    rested(rig)
+    assert due(rig)
+    assert rig.sent.queues() == [POLL], "one probe, whatever is due"
+    rig.backend.answers = [{f"7.{n}": RUNNING for n in range(3)}]
+    rig.poll.run(rig.sent.take(POLL).token, "w1")
+    assert len(rig.backend.asked) == asked + 1
+    record = rig.store.lane(str(LANE))
+    assert (record.open_until, record.failures, record.error) == (None, 0, "")
+    while due(rig):
+        rig.poll.run(rig.sent.take(POLL).token, "w1")
+        if rig.statuses() == [JobStatus.RUNNING] * 3:
+            break
+    assert rig.statuses() == [JobStatus.RUNNING] * 3
+
+
+def test_a_probe_that_fails_lets_the_lane_rest_again(rig: Rig) -> None:
+    """For longer than before; the jobs keep their status all the while."""
+    rig.begin(1)
+    rig.backend.answers = [DOWN]
+    for _ in range(BREAKER):
+        rig.ask()
+    first = rig.store.lane(str(LANE))
+    rested(rig)
+    rig.ask()
+    again = rig.store.lane(str(LANE))
+    assert again.failures == BREAKER + 1
+    assert first.open_until is not None
+    assert again.open_until is not None
+    assert again.open_until > rig.inbox.clock() + 2
+    assert not due(rig)
+    assert rig.statuses() == [JobStatus.SUBMITTED]
+
+
+def test_a_missing_credential_pauses_its_lane_alone(rig: Rig) -> None:
+    """It says so, counts no failure, and other lanes are asked as ever."""
+    rig.begin(1)
+    other = Lane("Local", "node1", "other")
+    rig.begin(1, command_id="e2", master=8, lane=other)
+    rig.backend.answers = [EXPIRED, {"8.0": RUNNING}]
+    rig.ask()
+    record = rig.store.lane(str(LANE))
+    assert record.paused == "credential: proxy expired at noon"
+    assert record.probe_at is not None
+    assert record.failures == 0
+    assert not due(rig)
+    assert rig.poll.run(rig.claim(f"poll.{other}").token, "w1") == 1
+    assert rig.statuses() == [JobStatus.SUBMITTED]
+
+
+def test_a_lane_goes_on_by_itself_when_its_credential_is_back(rig: Rig) -> None:
+    """By a probe now and then; the first good one ends the pause, and what waits is due."""
+    rig.begin([spec(0)], total=2)  # type: ignore[arg-type]
+    rig.begin([spec(1)], command_id="e2", total=2)  # type: ignore[arg-type]
+    rig.backend.limits = rig.backend.limits.__class__(jobs=100, slots=3)
+    rig.backend.answers = [EXPIRED]
+    rig.ask()
+    rig.sent.claims.clear()
+    rig.redis.delete(rig.store.keys.of("slots", POLL))  # the other query never came back
+    rested(rig)
+    rig.ask()
+    assert rig.store.lane(str(LANE)).paused
+    assert not due(rig)
+    rested(rig)
+    rig.backend.answers = [{"7.0": RUNNING, "7.1": RUNNING}]
+    rig.ask()
+    assert rig.store.lane(str(LANE)).paused == ""
+
+
+@pytest.mark.parametrize("answer", [{"7.0": RUNNING}, EXPIRED], ids=["good", "expired"])
+def test_the_owners_pause_outlasts_a_query_under_way(rig: Rig, answer: object) -> None:
+    """Whatever comes of it."""
+    rig.begin(1)
+    rig.backend.answers = [EXPIRED]
+    rig.ask()
+    rested(rig)
+    claim = rig.claim(POLL)
+    rig.backend.answers = [answer]  # type: ignore[list-item]
+    asked = rig.backend.poll
+
+    def meanwhile(*given: object) -> object:
+        rig.store.pause(str(LANE), "maintenance", None)
+        return asked(*given)  # type: ignore[arg-type]
+
+    rig.backend.poll = meanwhile  # type: ignore[method-assign, assignment]
+    rig.poll.run(claim.token, "w1")
+    assert rig.store.lane(str(LANE)).paused == "maintenance"
+    assert not due(rig)
+
+
+def poisoned(rig: Rig, error: Exception, *bad: str) -> None:
+    """Queries that name one of these fail, others are answered: running."""
+
+    def poll(lane: object, items: list[object]) -> dict[str, Observation]:
+        rig.backend.asked.append(sorted(item.fqid for item in items))  # type: ignore[attr-defined]
+        if set(bad) & set(rig.backend.asked[-1]):
+            raise error
+        return {item.key: RUNNING for item in items}  # type: ignore[attr-defined]
+
+    rig.backend.poll = poll  # type: ignore[method-assign, assignment]
+
+
+def test_a_job_that_breaks_the_query_is_set_aside_and_the_others_are_asked(rig: Rig) -> None:
+    """In the same round; it keeps its status, and no later query names it until it is retried."""
+    rig.begin(8)
+    poisoned(rig, ValueError("no number: n5"), "7.5")
+    assert rig.ask() == 7
+    assert rig.statuses()[5] is JobStatus.SUBMITTED
+    (letter,) = rig.store.dead(OWNER)
+    assert letter.name == f"{OWNER}:{REPOSITORY}:7:5"
+    assert letter.reason == "ValueError: no number: n5"
+    record = rig.store.lane(str(LANE))
+    assert (record.failures, record.open_until) == (0, None)
+    assert sum(count for count, _ in rig.inbox.calls(str(LANE)).values()) == len(rig.backend.asked)
+    rig.ask()
+    assert rig.backend.asked[-1] == [f"7.{n}" for n in range(8) if n != 5]
+    poisoned(rig, ValueError("never"))
+    rig.store.retry(letter)
+    rig.ask()
+    assert "7.5" in rig.backend.asked[-1]
+    assert rig.statuses() == [JobStatus.RUNNING] * 8
+
+
+def test_a_batch_of_nothing_but_bad_jobs_is_not_asked_again(rig: Rig) -> None:
+    """The plugin says that the only job can never be asked about."""
+    rig.begin(1)
+    poisoned(rig, PermanentError("no such id"), "7.0")
+    rig.ask()
+    assert len(rig.store.dead(OWNER)) == 1
+    assert rig.depth(POLL) == (0, 0)
+
+
+def test_a_failed_round_pays_for_all_that_it_asked(rig: Rig) -> None:
+    """Halves that fail are queries, too."""
+    rig.begin(4)
+    rig.backend.limits = rig.backend.limits.__class__(rate=0.001, burst=20)
+    rig.backend.answers = [ValueError("new format")]
+    rig.ask()
+    asked = len(rig.backend.asked)
+    assert asked == 7
+    assert sum(count for count, _ in rig.inbox.calls(str(LANE)).values()) == asked
+    tokens = float(str(rig.redis.hget(rig.store.keys.of("budget", str(LANE)), "tokens")))
+    assert tokens == pytest.approx(20 - asked, abs=0.1)
+
+
+def test_the_second_source_is_counted(rig: Rig) -> None:
+    """It is asked of the same site."""
+    rig.begin(1)
+    rig.backend.answers = [{"7.0": ABSENT}]
+    rig.backend.second = [{"7.0": DONE}]
+    rig.ask()
+    rig.clock.at += 60
+    rig.ask()
+    assert sum(count for count, _ in rig.inbox.calls(str(LANE)).values()) == 3
+
+
+def test_a_mass_disappearance_is_asked_about_again(rig: Rig) -> None:
+    """In the same round, before an absence is counted; a second time it is not new."""
+    rig.begin(20)
+    everybody: dict[str, Observation] = {f"7.{n}": RUNNING for n in range(20)}
+    nobody: dict[str, Observation] = {f"7.{n}": ABSENT for n in range(20)}
+    rig.backend.answers = [everybody, nobody, everybody, nobody]
+    rig.ask()
+    rig.ask()
+    assert len(rig.backend.asked) == 3
+    assert rig.job().absences == 0
+    rig.ask()
+    assert rig.job().absences == 1
+    rig.ask()
+    assert len(rig.backend.asked) == 6
+    assert rig.job().absences == 2
+
+
+def test_a_lag_goes_with_the_interval_that_was_in_force(rig: Rig) -> None:
+    """By which it can be judged; the first question about a job comes when it comes."""
+    rig.begin(2)
+    rig.backend.answers = [{"7.0": DONE, "7.1": SUBMITTED}, {"7.1": SUBMITTED}, {"7.1": DONE}]
+    for _ in range(3):
+        rig.ask()
+    assert [lag.interval for lag in rig.inbox.detections(str(LANE))] == [2.0, None]
+    assert interval(rig) == 1.0
