@@ -11,6 +11,10 @@ NAMES = {
         "benchmarks.demo.run",
         "the main job end to end, on real Ganga (--chaos, --subjobs N)",
     ),
+    "vs-ganga": (
+        "benchmarks.vs_ganga.run",
+        "the same jobs watched by stock Ganga and by gangamon (--subjobs N,N, --quick)",
+    ),
 }
 
 
