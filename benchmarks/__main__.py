@@ -31,6 +31,10 @@ NAMES = {
         "benchmarks.truth",
         "jobs of a backend that lies in every way: nothing untrue is said (--jobs N)",
     ),
+    "vs-ganga": (
+        "benchmarks.vs_ganga.run",
+        "the same jobs watched by stock Ganga and by gangamon (--subjobs N,N, --quick)",
+    ),
 }
 
 

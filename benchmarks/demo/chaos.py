@@ -10,18 +10,16 @@ import threading
 import time
 from collections.abc import Callable
 
-#: Seconds between kills: some leases run out, some do not.
-PAUSE = 6.0
-
 
 class Chaos(threading.Thread):
-    """``kills``: (seconds since start, program, pid) of each kill."""
+    """``pause``: seconds between kills. ``kills``: (seconds since start, program, pid) of each."""
 
-    def __init__(self, ps: Callable[[], dict[str, dict[str, object]]]) -> None:
+    def __init__(self, ps: Callable[[], dict[str, dict[str, object]]], pause: float) -> None:
         super().__init__(name="chaos", daemon=True)
         self.kills: list[tuple[float, str, int]] = []
         self.missed: list[str] = []
         self._ps = ps
+        self._pause = pause
         self._over = threading.Event()
 
     def stop(self) -> None:
@@ -33,7 +31,7 @@ class Chaos(threading.Thread):
         for name in sorted(self._ps()):
             if name == "flower":
                 continue
-            if self._over.wait(PAUSE):
+            if self._over.wait(self._pause):
                 self.missed.append(name)
                 continue
             program = self._ps().get(name, {})

@@ -34,6 +34,7 @@ SUBJOBS = 300
 def main(argv: list[str]) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks demo")
     parser.add_argument("--chaos", action="store_true", help="kill workers, beat and Redis with -9")
+    parser.add_argument("--pause", type=float, default=6.0, help="seconds between two kills")
     parser.add_argument("--subjobs", type=int, default=SUBJOBS)
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     options = parser.parse_args(argv)
@@ -82,7 +83,9 @@ def _job(
 ) -> list[str]:
     out = folder / "session.json"
     gangadir = folder / "gangadir"
-    chaos = Chaos(lambda: programs(GANGAMON, environment)) if options.chaos else None
+    chaos = None
+    if options.chaos:
+        chaos = Chaos(lambda: programs(GANGAMON, environment), options.pause)
     begun = time.monotonic()
     if chaos is not None:
         chaos.start()

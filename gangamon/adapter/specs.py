@@ -19,8 +19,12 @@ from gangamon.settings import hostname
 
 
 def lane(watched: Watched, master: Any, first: Any) -> Lane:
-    """``first``: one of its subjobs, or the job itself."""
+    """``first``: one of its subjobs, or the job itself. A backend that has an attribute
+    ``endpoint``, and not an empty one, names the endpoint by it; else it is a host."""
     name = str(getName(master.backend))
+    for backend in (first.backend, master.backend):
+        if endpoint := getattr(backend, "endpoint", ""):
+            return Lane(name, str(endpoint))
     host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
     # Ganga writes the full name of the host; a lane has the name that the workers know it by. A
     # host that cannot resolve itself is "localhost": another session's may be any node of a

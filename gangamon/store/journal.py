@@ -106,10 +106,12 @@ class FileJournal:
         if path.exists():
             return
         mine = self._folder / f".id.{os.getpid()}"
-        mine.write_text(uuid.uuid4().hex, encoding="ascii")
-        with suppress(FileExistsError):  # another was first
-            os.link(mine, path)
-        mine.unlink()
+        try:
+            mine.write_text(uuid.uuid4().hex, encoding="ascii")
+            with suppress(FileExistsError):  # another was first
+                os.link(mine, path)
+        finally:
+            mine.unlink(missing_ok=True)
 
     def _write(self, path: Path, lines: bytes) -> None:
         with _locked(path) as descriptor:

@@ -186,7 +186,8 @@ def test_a_claim_at_work_keeps_its_endpoint(rig: Rig, how: str) -> None:
     for n, lane in enumerate((one, two, clock)):
         rig.add(1, lane=lane, master=n)
     polite = Polite(endpoint_slots=1)
-    claim = rig.take(lane=one, polite=polite, lease=0.05)
+    claim = rig.store.claim(f"poll.{one}", 1, 0.05, 1000, polite)
+    assert claim is not None
     if how == "begin":
         assert rig.store.begin(claim.token, "w1", 30.0)
     else:

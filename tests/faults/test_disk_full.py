@@ -133,7 +133,7 @@ def test_a_full_journal_keeps_commands_waiting_and_nothing_else(disk: Disk) -> N
     rig.backend.answers = [{"7.0": RUNNING}]
     rig.tick.run()
     assert rig.sent.queues() == [POLL]
-    (path,) = (disk.path / "journal").iterdir()
+    (path,) = (disk.path / "journal").glob("*.jsonl")
     before = path.read_bytes()
     disk.fill()
     jobs = [enqueue(100, f"e{n}", 10 + n, workspace=f"{disk.path}/{n}") for n in range(20)]

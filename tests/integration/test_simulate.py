@@ -99,7 +99,9 @@ def test_from_the_scenario_to_the_report(service: Service, tmp_path: Path, folde
     ((lane, lags),) = report["lags"].items()
     assert Lane.parse(lane).backend == "Simulated"
     assert 0 < lags["p50"] <= lags["p95"] <= lags["p99"]
-    assert report["transitions"] >= 3 * 150 - 30
+    # Completing and the end; a killed one has its end only, and while answers fail and the breaker
+    # is open a short job may run and end unseen.
+    assert report["transitions"] >= 2 * 150 - 30
     assert 0 < report["concurrent_max"] <= 4
     assert report["downloads"] >= 100 and report["faults"]
     assert service.client().masters(service.client().repositories()[0]) == []

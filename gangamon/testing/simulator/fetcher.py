@@ -19,7 +19,8 @@ VARIABLE = "SIMULATOR_ENDPOINT"
 class SimulatedFetcher:
     """Writes ``stdout``, the downloaded bytes, and ``out.txt``, one line that names the job.
 
-    ``extra`` of an order: ``endpoint``, the address of the simulated system.
+    ``extra`` of an order: ``endpoint``, the address of the simulated system, where the lane does
+    not name it.
     """
 
     name = "Simulated"
@@ -44,7 +45,8 @@ class SimulatedFetcher:
             raise TransientError(f"{error.filename or target}: {error.strerror}") from error
 
     def _download(self, order: FetchOrder) -> bytes:
-        endpoint = order.extra.get("endpoint") or os.environ.get(VARIABLE)
+        lane = order.lane.endpoint if order.lane.backend == self.name else None
+        endpoint = order.extra.get("endpoint") or lane or os.environ.get(VARIABLE)
         if not isinstance(endpoint, str):
             raise BadInput([f"extra.endpoint: missing, and {VARIABLE} is not set"])
         with Link(endpoint, self._timeout) as link:

@@ -65,7 +65,7 @@ def test_only_what_ended_long_ago_is_forgotten(rig: Rig) -> None:
     told = len(rig.answers())
     assert prune(rig).run() == 1
     assert held(rig) == [8, 9]
-    assert [key for key in rig.redis.scan_iter("gm:*") if ":7" in str(key)] == []
+    assert [key for key in rig.redis.scan_iter("gm:*") if f"{REPOSITORY}:7" in str(key)] == []
     assert rig.redis.zrange("gm:ended", 0, -1) == [f"{OWNER}:{REPOSITORY}:8"]
     assert len(rig.answers()) == told, "nobody asked for it"
     assert prune(rig).run() == 0

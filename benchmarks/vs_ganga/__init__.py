@@ -1,0 +1,1 @@
+"""The same jobs, watched by stock Ganga and by gangamon, in one run."""

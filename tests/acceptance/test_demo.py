@@ -1,0 +1,67 @@
+"""The demonstration, as users run it: real Ganga, real processes, embedded Redis."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+pytestmark = [
+    pytest.mark.timeout(300),
+    pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed"),
+]
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """A short path: sockets lie below it."""
+    found = tempfile.mkdtemp(prefix="gm-")
+    yield Path(found)
+    shutil.rmtree(found)
+
+
+def demo(folder: Path, *options: str) -> tuple[str, dict[str, object]]:
+    figures = folder / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "demo", "--json", str(figures), *options],
+        cwd=ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=280,
+        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder)},
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout, json.loads(figures.read_text())
+
+
+def test_the_main_job(folder: Path) -> None:
+    """All subjobs complete, the merged files equal Ganga's own, the session stays responsive."""
+    text, figures = demo(folder, "--subjobs", "30")
+    assert figures["subjobs"] == {"completed": 30}
+    assert text.count("equal to Ganga's own") == 2
+    assert "demo: all well" in text
+    calls = figures["calls"]
+    assert isinstance(calls, dict)
+    median = sorted(calls["jobs(i).status"])[len(calls["jobs(i).status"]) // 2]
+    assert median < 0.02
+
+
+def test_the_main_job_while_everything_is_killed(folder: Path) -> None:
+    """Each worker, beat and Redis killed with -9 once: the same end, exactly one merge, every
+    history legal, nothing left running."""
+    text, figures = demo(folder, "--chaos", "--pause", "3", "--subjobs", "120")
+    assert figures["subjobs"] == {"completed": 120}
+    for name in ("beat", "redis", "worker-tick", "worker-poll", "worker-transfer", "worker-merge"):
+        assert f"killed {name} (pid" in text
+    assert "demo: all well" in text
