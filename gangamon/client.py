@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from gangamon import backends, instance, postprocess
-from gangamon.domain.command import Command, Enqueue, Faults, from_wire, to_wire
+from gangamon.domain.command import Command, Enqueue
 from gangamon.domain.job import Job
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
+from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, StoreUnavailable
 from gangamon.protocols import DeadLetter, Lag, LaneRecord, Master
 from gangamon.settings import Settings

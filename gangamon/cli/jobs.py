@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gangamon import settings
-from gangamon.domain.command import Enqueue, Faults, Register, from_wire
+from gangamon.domain.command import Enqueue, Register
 from gangamon.domain.job import Job
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
+from gangamon.domain.wire import Faults, from_wire
 from gangamon.errors import BadInput, PermanentError
 from gangamon.protocols import Master
 

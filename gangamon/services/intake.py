@@ -12,7 +12,6 @@ from typing import Any
 from gangamon.domain.command import (
     Command,
     Enqueue,
-    Faults,
     Pause,
     Reconcile,
     Refresh,
@@ -20,12 +19,11 @@ from gangamon.domain.command import (
     Resume,
     Retry,
     Withdraw,
-    from_wire,
-    to_wire,
 )
 from gangamon.domain.observation import Withdrawn
 from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
+from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import TransientError
 from gangamon.protocols import Change, Clock, JobStore, Journal
 

@@ -10,9 +10,10 @@ from typing import Any
 import fakeredis
 import redis
 
-from gangamon.domain.command import Command, MergerSpec, to_wire
+from gangamon.domain.command import Command, MergerSpec
 from gangamon.domain.job import Job
 from gangamon.domain.status import JobStatus
+from gangamon.domain.wire import to_wire
 from gangamon.errors import BadInput
 from gangamon.protocols import Backend, Claim, Journal
 from gangamon.services.check import Check

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from gangamon.domain.command import (
     BATCH_SIZE,
     UNSPLIT,
-    VERSION,
     Enqueue,
-    Faults,
     JobSpec,
     MergerSpec,
     Pause,
@@ -24,11 +22,10 @@ from gangamon.domain.command import (
     Resume,
     Retry,
     Withdraw,
-    from_wire,
-    to_wire,
 )
 from gangamon.domain.lane import Lane
 from gangamon.domain.status import FINAL, JobStatus
+from gangamon.domain.wire import VERSION, Faults, from_wire, to_wire
 from gangamon.testing.factories import REPOSITORY, enqueue
 
 text = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)

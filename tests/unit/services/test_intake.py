@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from gangamon.domain.command import (
     Enqueue,
-    Faults,
     MergerSpec,
     Pause,
     Reconcile,
@@ -22,11 +21,10 @@ from gangamon.domain.command import (
     Register,
     Resume,
     Retry,
-    from_wire,
-    to_wire,
 )
 from gangamon.domain.lane import Lane
 from gangamon.domain.status import JobStatus
+from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import DiskFull, StoreUnavailable
 from gangamon.store.redis import RedisStore
 from tests.support.commands import (

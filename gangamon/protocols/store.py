@@ -1,151 +1,17 @@
-"""What the layers ask of each other. Implementations live beside each other and never meet.
-
-Every protocol has one conformance suite in ``gangamon.testing``, run by every implementation.
-"""
+"""The store: the truth, written by atomic verbs; and the journal behind it."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gangamon.domain.cadence import Cadence
 from gangamon.domain.command import Enqueue, JobSpec, MergerSpec, Register, Withdraw
 from gangamon.domain.effect import Stage
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Observation, Scalar
 from gangamon.domain.status import JobStatus
-from gangamon.domain.transition import AbsencePolicy, Step
-
-
-class Clock(Protocol):
-    """Seconds since the epoch, UTC. Deciders use it; leases use Redis's own time."""
-
-    def now(self) -> float: ...
-
-
-# --- backends -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class PollItem:
-    """One job of a query. ``output``: its output directory (absolute). ``home``: its owner and
-    repository, for several may have a job of this fqid."""
-
-    fqid: str
-    native_id: str
-    status: JobStatus
-    output: str
-    extra: Mapping[str, Scalar] = field(default_factory=dict)
-    home: str = ""
-
-    @property
-    def key(self) -> str:
-        """Its name in the query, under which it is answered."""
-        return f"{self.home}/{self.fqid}" if self.home else self.fqid
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a backend bears. ``jobs``: most jobs of one query. ``timeout``: seconds of one query.
-    ``slots``: queries at the same time in one lane, ``endpoint_slots`` in all lanes of an endpoint.
-    ``rate``, ``burst``: a token bucket of queries a second for each lane (Slurm's own limiter has
-    2 and 30 by default)."""
-
-    jobs: int = 1000
-    timeout: float = 60.0
-    slots: int = 2
-    endpoint_slots: int = 4
-    rate: float = 2.0
-    burst: int = 30
-    cadence: Cadence = field(default_factory=Cadence)
-    absence: AbsencePolicy = field(default_factory=AbsencePolicy)
-
-
-class Backend(Protocol):
-    """A kind of batch system or grid, asked in bulk. ``name`` is Ganga's class name."""
-
-    name: str
-    limits: Limits
-
-    def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
-        """One bulk query: exactly one of Seen or Absent for each item, by key.
-
-        Raises TransientError if the backend could not be asked (nothing is learnt); never
-        returns a guess. Must give up after ``limits.timeout`` seconds.
-        """
-        ...
-
-    def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
-        """Accounting, history or the like, for jobs the poll misses: Seen, or Absent(second)."""
-        ...
-
-
-# --- outputs --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class FetchOrder:
-    """Bring the outputs of one job to ``target``, its output directory in Ganga's workspace.
-
-    ``roots``: directories outside of which nothing may be written or removed."""
-
-    fqid: str
-    attempt: int
-    target: str
-    native_id: str
-    extra: Mapping[str, Scalar]
-    roots: tuple[str, ...]
-    lane: Lane
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What lies in an output directory after a fetch: (relative path, bytes, checksum)."""
-
-    files: tuple[tuple[str, int, str], ...]
-
-    @property
-    def bytes(self) -> int:
-        return sum(size for _, size, _ in self.files)
-
-
-class Fetcher(Protocol):
-    """Brings outputs. Running twice changes nothing; a file appears whole or not at all."""
-
-    name: str
-
-    def fetch(self, order: FetchOrder) -> Manifest:
-        """Raises TransientError to be tried again, PermanentError (OutputMissing) to give up."""
-        ...
-
-
-@dataclass(frozen=True)
-class MergeOrder:
-    """Merge the files of ended subjobs into ``target``, the master's output directory.
-
-    ``inputs``: (fqid, status, output directory) in Ganga's order, by sub id."""
-
-    fqid: str
-    attempt: int
-    spec: MergerSpec
-    target: str
-    inputs: Sequence[tuple[str, JobStatus, str]]
-
-
-class PostProcessor(Protocol):
-    """A merger. ``kind`` is Ganga's class name."""
-
-    kind: str
-
-    def run(self, order: MergeOrder) -> Manifest:
-        """What was written, relative to ``target``. Raises MergeFailed with the text Ganga
-        would log, TransientError to be tried again."""
-        ...
-
-
-# --- store ----------------------------------------------------------------------------------
+from gangamon.domain.transition import Step
 
 
 @dataclass(frozen=True)
@@ -485,12 +351,3 @@ class Journal(Protocol):
         """Leave out commands of these ids, where nothing is appended any more; how many. The mark
         of the last record stays as it is."""
         ...
-
-
-# --- queue ----------------------------------------------------------------------------------
-
-
-class TaskQueue(Protocol):
-    """Sends hints. A lost message costs a lease, a doubled one is refused by ``begin``."""
-
-    def send(self, claim: Claim) -> None: ...

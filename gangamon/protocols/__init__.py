@@ -1,0 +1,51 @@
+"""What the layers ask of each other. Implementations live beside each other and never meet.
+
+Every protocol has one conformance suite in ``gangamon.testing``, run by every implementation.
+"""
+
+from __future__ import annotations
+
+from gangamon.protocols.backend import Backend, Limits, PollItem
+from gangamon.protocols.output import Fetcher, FetchOrder, Manifest, MergeOrder, PostProcessor
+from gangamon.protocols.queue import Clock, TaskQueue
+from gangamon.protocols.store import (
+    Asked,
+    Batch,
+    Change,
+    Claim,
+    Committed,
+    DeadLetter,
+    JobStore,
+    Journal,
+    Lag,
+    LaneRecord,
+    Master,
+    Polite,
+    Rescued,
+)
+
+__all__ = [
+    "Asked",
+    "Backend",
+    "Batch",
+    "Change",
+    "Claim",
+    "Clock",
+    "Committed",
+    "DeadLetter",
+    "FetchOrder",
+    "Fetcher",
+    "JobStore",
+    "Journal",
+    "Lag",
+    "LaneRecord",
+    "Limits",
+    "Manifest",
+    "Master",
+    "MergeOrder",
+    "Polite",
+    "PollItem",
+    "PostProcessor",
+    "Rescued",
+    "TaskQueue",
+]

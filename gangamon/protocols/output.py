@@ -1,0 +1,72 @@
+"""Outputs: fetched, then merged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gangamon.domain.command import MergerSpec
+from gangamon.domain.lane import Lane
+from gangamon.domain.observation import Scalar
+from gangamon.domain.status import JobStatus
+
+
+@dataclass(frozen=True)
+class FetchOrder:
+    """Bring the outputs of one job to ``target``, its output directory in Ganga's workspace.
+
+    ``roots``: directories outside of which nothing may be written or removed."""
+
+    fqid: str
+    attempt: int
+    target: str
+    native_id: str
+    extra: Mapping[str, Scalar]
+    roots: tuple[str, ...]
+    lane: Lane
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What lies in an output directory after a fetch: (relative path, bytes, checksum)."""
+
+    files: tuple[tuple[str, int, str], ...]
+
+    @property
+    def bytes(self) -> int:
+        return sum(size for _, size, _ in self.files)
+
+
+class Fetcher(Protocol):
+    """Brings outputs. Running twice changes nothing; a file appears whole or not at all."""
+
+    name: str
+
+    def fetch(self, order: FetchOrder) -> Manifest:
+        """Raises TransientError to be tried again, PermanentError (OutputMissing) to give up."""
+        ...
+
+
+@dataclass(frozen=True)
+class MergeOrder:
+    """Merge the files of ended subjobs into ``target``, the master's output directory.
+
+    ``inputs``: (fqid, status, output directory) in Ganga's order, by sub id."""
+
+    fqid: str
+    attempt: int
+    spec: MergerSpec
+    target: str
+    inputs: Sequence[tuple[str, JobStatus, str]]
+
+
+class PostProcessor(Protocol):
+    """A merger. ``kind`` is Ganga's class name."""
+
+    kind: str
+
+    def run(self, order: MergeOrder) -> Manifest:
+        """What was written, relative to ``target``. Raises MergeFailed with the text Ganga
+        would log, TransientError to be tried again."""
+        ...
