@@ -99,8 +99,9 @@ def test_from_the_scenario_to_the_report(service: Service, tmp_path: Path, folde
     ((lane, lags),) = report["lags"].items()
     assert Lane.parse(lane).backend == "Simulated"
     assert 0 < lags["p50"] <= lags["p95"] <= lags["p99"]
-    # Completing and the end; a killed one has its end only, and while answers fail and the breaker
-    # is open a short job may run and end unseen.
+    # The least that can be right: completing and the end, and of a killed one its end only. It was
+    # 3 * 150 - 30, with running seen of nearly all, until the lanes came: 378 were seen then. That
+    # backoff and the breaker hide short running phases is likely, and not proved.
     assert report["transitions"] >= 2 * 150 - 30
     assert 0 < report["concurrent_max"] <= 4
     assert report["downloads"] >= 100 and report["faults"]
