@@ -90,6 +90,18 @@ def _patch(chosen: options.Options) -> None:
             "Job.updateMasterJobStatus",
             "a master job may end before its outputs are merged",
         ),
+        (
+            chosen.PatchFlush,
+            patches.patch_flush,
+            "JobRegistry._flush",
+            "the prompt stands still while many changed subjobs are written",
+        ),
+        (
+            chosen.PatchIndexCache,
+            patches.patch_index_cache,
+            "JobRegistry.getIndexCache",
+            "lists of loaded subjobs are slow",
+        ),
     ):
         if wanted and not apply():
             logger.warning(

@@ -15,6 +15,8 @@ class Options:
     Enabled: bool = True
     PatchTextMerger: bool = True
     PatchMasterStatus: bool = True
+    PatchFlush: bool = True
+    PatchIndexCache: bool = True
     ScanInterval: float = 1.0
     NoticeAfter: float = 5.0
 
@@ -23,6 +25,8 @@ _MEANING = {
     "Enabled": "False: leave Ganga's own monitoring in place",
     "PatchTextMerger": "False: a TextMerger merges again in the session what gangamon has merged",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
+    "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
+    "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",
     "ScanInterval": "seconds between two looks for jobs to hand over",
     "NoticeAfter": "seconds without the service before the prompt says so",
 }

@@ -101,3 +101,64 @@ def patch_master_status() -> bool:
 
 
 _KNOWN = frozenset(status.value for status in JobStatus)
+
+
+def patch_flush() -> bool:
+    """``JobRegistry._flush`` writes split jobs piece by piece. False: not the methods this was
+    written for, or not the repository."""
+    from GangaCore.Core.GangaRepository import GangaRepositoryXML
+    from GangaCore.Core.GangaRepository.Registry import Registry
+    from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
+    from GangaCore.Utility.Config import getConfig
+
+    stock = JobRegistry._flush
+    if (
+        not fits(stock, ("self", "objs"))
+        or stock is not Registry._flush
+        or not fits(GangaRepositoryXML.GangaRepositoryLocal._safe_flush_xml, ("self", "this_id"))
+        or getConfig("Configuration")["repositorytype"] != "LocalXML"
+    ):
+        return False
+    from gangamon.adapter.repository.flush import Flusher
+
+    flushers: dict[int, Flusher] = {}
+
+    def flush(self: Any, objs: Any) -> None:
+        objects = list(objs) if isinstance(objs, list | tuple) else [objs]
+        rest = []
+        for job in objects:
+            if _split(self, job):
+                if job._dirty and self.has_loaded(job):
+                    flushers.setdefault(id(self), Flusher(self)).flush(job)
+            else:
+                rest.append(job)
+        if rest:
+            stock(self, rest)
+
+    JobRegistry._flush = flush
+    return True
+
+
+def _split(registry: Any, job: Any) -> bool:
+    """Whether this is a loaded job with subjobs in a registry that is open."""
+    data = getattr(job, "_data", None) or {}
+    return bool(
+        registry.hasStarted()
+        and registry.name == "jobs"
+        and getattr(job, "_name", "") == "Job"
+        and job.master is None
+        and data.get("subjobs")
+    )
+
+
+def patch_index_cache() -> bool:
+    """``JobRegistry.getIndexCache`` makes its table of columns once, not for each job, and asks a
+    subjob only for its status. False: not the method this was written for."""
+    from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
+
+    if not fits(JobRegistry.getIndexCache, ("self", "obj")):
+        return False
+    from gangamon.adapter.repository.entry import index_entry
+
+    JobRegistry.getIndexCache = lambda self, obj: index_entry(obj)
+    return True

@@ -47,7 +47,7 @@ class Step:
 
     def moved(self, before: Job) -> bool:
         """Whether this is a transition and not only new facts."""
-        return self.job.version != before.version
+        return self.job is not before and self.job.version != before.version
 
 
 def needs_second_source(job: Job, policy: AbsencePolicy) -> bool:
@@ -82,8 +82,7 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
         return Step(job)  # completing: the backend has had its say
     if not restarted and _known(job, seen):
         return Step(job)
-    job = replace(
-        job,
+    job = job.but(
         native_status=seen.native_status,
         unmapped=seen.status is None,
         site=seen.site or job.site,
@@ -94,11 +93,11 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
         attributes={**job.attributes, **seen.attributes},
     )
     if restarted:
-        job = replace(job, verdict=None, evidence=None)
+        job = job.but(verdict=None, evidence=None)
         if job.status is not JobStatus.SUBMITTED:
             job = _move(job, JobStatus.SUBMITTED, seen.source, now, restart=restarts)
         else:
-            job = _record(replace(job, restart=restarts), job.status, seen.source, now)
+            job = _record(job.but(restart=restarts), job.status, seen.source, now)
     meaning = seen.status
     if meaning is None or (RANK[meaning] <= RANK[job.status]):
         return Step(job)
@@ -112,11 +111,10 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
         started_at=seen.started_at,
         ended_at=seen.ended_at,
     )
-    job = replace(job, evidence=evidence)
     if meaning is JobStatus.KILLED:
-        return Step(_move(job, JobStatus.KILLED, seen.source, now))
+        return Step(_move(job.but(evidence=evidence), JobStatus.KILLED, seen.source, now))
     # Failed jobs are fetched too: their logs are what the user needs most.
-    job = replace(job, verdict=meaning)
+    job = job.but(evidence=evidence, verdict=meaning)
     return Step(_move(job, JobStatus.COMPLETING, seen.source, now), (Stage.FETCH,))
 
 
@@ -137,7 +135,7 @@ def _absent(job: Job, absent: Absent, policy: AbsencePolicy, now: float) -> Step
     if job.status not in POLLED:
         return Step(job)
     if absent.second:
-        job = replace(job, stale=True)
+        job = job.but(stale=True)
         if policy.lost_after is None or job.absent_for < policy.lost_after:
             return Step(job)
         evidence = Evidence(
@@ -146,10 +144,10 @@ def _absent(job: Job, absent: Absent, policy: AbsencePolicy, now: float) -> Step
             reason=f"lost: in no answer for {job.absent_for:.0f} s, unknown to {absent.source}",
             absences=job.absences,
         )
-        return Step(_move(replace(job, evidence=evidence), JobStatus.FAILED, absent.source, now))
+        return Step(_move(job.but(evidence=evidence), JobStatus.FAILED, absent.source, now))
     since = now if job.absent_at is None else job.absent_at
     span = job.absent_for + min(max(0.0, now - since), policy.gap)
-    return Step(replace(job, absences=job.absences + 1, absent_at=now, absent_for=span))
+    return Step(job.but(absences=job.absences + 1, absent_at=now, absent_for=span))
 
 
 def _fetched(job: Job, fetched: Fetched, now: float) -> Step:
@@ -159,23 +157,23 @@ def _fetched(job: Job, fetched: Fetched, now: float) -> Step:
     if not fetched.ok and status is JobStatus.COMPLETED:
         status = JobStatus.FAILED
         evidence = replace(evidence, reason=f"outputs: {fetched.reason}")
-    return Step(_move(replace(job, evidence=evidence), status, "fetch", now))
+    return Step(_move(job.but(evidence=evidence), status, "fetch", now))
 
 
 def _withdrawn(job: Job, withdrawn: Withdrawn, now: float) -> Step:
     evidence = Evidence(source="ganga", native_status=job.native_status, reason=withdrawn.reason)
     # The owner's word stands above the table: Ganga has taken this step already.
-    return Step(_record(replace(job, evidence=evidence), withdrawn.status, "ganga", now))
+    return Step(_record(job.but(evidence=evidence), withdrawn.status, "ganga", now))
 
 
 def _move(job: Job, status: JobStatus, source: str, now: float, restart: int | None = None) -> Job:
     if status not in LEGAL[job.status]:
         raise InvalidTransition(job, status)
     if restart is not None:
-        job = replace(job, restart=restart)
+        job = job.but(restart=restart)
     return _record(job, status, source, now)
 
 
 def _record(job: Job, status: JobStatus, source: str, now: float) -> Job:
     entry = Entry(job.attempt, job.restart, status, now, source)
-    return replace(job, status=status, history=(*job.history, entry)[-HISTORY_LENGTH:])
+    return job.but(status=status, history=(*job.history, entry)[-HISTORY_LENGTH:])

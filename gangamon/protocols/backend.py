@@ -16,7 +16,8 @@ from gangamon.domain.transition import AbsencePolicy
 @dataclass(frozen=True)
 class PollItem:
     """One job of a query. ``output``: its output directory (absolute). ``home``: its owner and
-    repository, for several may have a job of this fqid."""
+    repository, for several may have a job of this fqid. ``key``: its name in the query, under which
+    it is answered."""
 
     fqid: str
     native_id: str
@@ -24,11 +25,10 @@ class PollItem:
     output: str
     extra: Mapping[str, Scalar] = field(default_factory=dict)
     home: str = ""
+    key: str = field(init=False, repr=False, compare=False)
 
-    @property
-    def key(self) -> str:
-        """Its name in the query, under which it is answered."""
-        return f"{self.home}/{self.fqid}" if self.home else self.fqid
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", f"{self.home}/{self.fqid}" if self.home else self.fqid)
 
 
 @dataclass(frozen=True)

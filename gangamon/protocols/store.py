@@ -246,7 +246,9 @@ class JobStore(Protocol):
         """Apply steps and release one member; ``again``: seconds until it is due once more
         (on the grid of that interval if ``aligned``), None: never. Raises LeaseLost.
 
-        An empty ``token`` is the owner's own word (withdraw): nothing is released."""
+        An empty ``token`` is the owner's own word, ``member`` its command's id: nothing is
+        released, and nothing is applied if that command was acknowledged before (another pass was
+        faster, and the jobs may have been submitted anew since)."""
         ...
 
     def commit_stage(

@@ -6,10 +6,11 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
 from gangamon.domain.command import (
+    BATCH_SIZE,
     Command,
     Enqueue,
     Pause,
@@ -25,7 +26,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import TransientError
-from gangamon.protocols import Change, Clock, JobStore, Journal
+from gangamon.protocols import Change, Clock, JobStore, Journal, Master
 
 log = logging.getLogger(__name__)
 
@@ -203,15 +204,24 @@ class Intake:
         if master is None:
             return
         observation = Withdrawn(command.status, command.reason or "ended in Ganga")
+        # In slices: no script may hold Redis for long, however many a user kills at once.
+        for first in range(0, len(command.subs), BATCH_SIZE):
+            self._end_some(
+                command.id, master, command.subs[first : first + BATCH_SIZE], observation
+            )
+
+    def _end_some(
+        self, command_id: str, master: Master, subs: Sequence[int], observation: Withdrawn
+    ) -> None:
         attempts: dict[int, int] = {}
         for _ in range(3):  # a commit may come between; a final status stops it
             now = self._clock.now()
-            jobs = self._store.jobs(master, command.subs)
+            jobs = self._store.jobs(master, subs)
             attempts = attempts or {sub: job.attempt for sub, job in jobs.items()}
             jobs = {sub: job for sub, job in jobs.items() if job.attempt == attempts.get(sub)}
             steps = {s: advance(job, observation, AbsencePolicy(), now) for s, job in jobs.items()}
             changes = [Change(s, jobs[s], step) for s, step in steps.items() if step.moved(jobs[s])]
-            if not changes or not self._store.commit("", "", master, changes, None).refused:
+            if not changes or not self._store.commit("", command_id, master, changes, None).refused:
                 return
 
     def _refuse(self, owner: str, entry: str, raw: object, why: str) -> None:

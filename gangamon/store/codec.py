@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
-from typing import Any
+from typing import Any, cast
 
 from gangamon.domain.command import JobSpec, MergerSpec
 from gangamon.domain.job import Entry, Evidence, Job, decode_state
@@ -20,8 +20,17 @@ _ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
 _DEFAULTS = {field.name: field.default for field in fields(Evidence)}
 
 
+_STATUSES = {status.value: status for status in JobStatus}
+
+
 def dumps(value: object) -> str:
     return _ENCODER.encode(value)
+
+
+def loads(texts: Iterable[str | None]) -> list[Any]:
+    """The values of many texts, for a missing one ``{}``: parsed at once, for the call costs more
+    than what it parses."""
+    return cast("list[Any]", json.loads(f"[{','.join(text or '{}' for text in texts)}]"))
 
 
 def dump_spec(spec: JobSpec) -> str:
@@ -29,9 +38,9 @@ def dump_spec(spec: JobSpec) -> str:
     return dumps([spec.native_id, dict(spec.extra)])
 
 
-def load_spec(sub: int, state: str, text: str) -> JobSpec:
+def load_spec(sub: int, state: str, spec: Sequence[Any]) -> JobSpec:
     attempt, _, status = decode_state(state)
-    native_id, extra = json.loads(text)
+    native_id, extra = spec
     return JobSpec(sub, attempt, status, native_id, extra)
 
 
@@ -60,9 +69,8 @@ def _evidence(evidence: Evidence, native_status: str) -> dict[str, Any]:
     return {key: value for key, value in vars(evidence).items() if value != aside[key]}
 
 
-def load_job(fqid: str, state: str, text: str) -> Job:
+def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
     attempt, restart, status = decode_state(state)
-    facts = json.loads(text)
     evidence = facts.get("ev")
     verdict = facts.get("v")
     return Job(
@@ -73,7 +81,7 @@ def load_job(fqid: str, state: str, text: str) -> Job:
         native_status=facts.get("ns", ""),
         unmapped=facts.get("u", False),
         site=facts.get("site", ""),
-        verdict=JobStatus(verdict) if verdict else None,
+        verdict=_STATUSES[verdict] if verdict else None,
         absences=facts.get("abs", 0),
         absent_at=facts.get("absat"),
         absent_for=facts.get("absfor", 0.0),
@@ -83,7 +91,7 @@ def load_job(fqid: str, state: str, text: str) -> Job:
         else None,
         attributes=facts.get("at", {}),
         history=tuple(
-            Entry(a, r, JobStatus(s), at, source) for a, r, s, at, source in facts.get("h", ())
+            Entry(a, r, _STATUSES[s], at, source) for a, r, s, at, source in facts.get("h", ())
         ),
     )
 

@@ -44,10 +44,13 @@ class Commits(StoreBase):
         ]
         for change in changes:
             args += self._change(master, change)
+        claim, leases, slots = self._claim_keys(token, queue)
         answer = self._run(
             "commit",
             [
-                *self._claim_keys(token, queue),
+                claim if token else self.keys.of("taken", owner),
+                leases,
+                slots,
                 self.keys.waiting(queue, member),
                 self.keys.of("tries", queue),
                 base,

@@ -45,10 +45,11 @@ class Reads(StoreBase):
                 found = pipe.execute()
                 states = dict(zip(wanted, found[0], strict=True))
                 facts = dict(zip(wanted, found[1], strict=True))
+        known = [(sub, state) for sub, state in states.items() if state]
+        loaded = codec.loads(facts.get(sub) for sub, _ in known)
         return {
-            int(sub): codec.load_job(master.fqid(int(sub)), state, facts.get(sub) or "{}")
-            for sub, state in states.items()
-            if state
+            int(sub): codec.load_job(master.fqid(int(sub)), state, found)
+            for (sub, state), found in zip(known, loaded, strict=True)
         }
 
     def specs(self, master: Master, subs: Iterable[int]) -> Mapping[int, JobSpec]:
@@ -62,9 +63,9 @@ class Reads(StoreBase):
             pipe.hmget(f"{base}:spec", wanted)
             states, specs = pipe.execute()
         return {
-            int(sub): codec.load_spec(int(sub), state, text)
-            for sub, state, text in zip(wanted, states, specs, strict=True)
-            if state and text
+            int(sub): codec.load_spec(int(sub), state, spec)
+            for sub, state, spec in zip(wanted, states, codec.loads(specs), strict=True)
+            if state and spec
         }
 
     def batches(self, ids: Sequence[str]) -> Sequence[Batch]:
@@ -93,19 +94,22 @@ class Reads(StoreBase):
     ) -> Batch:
         base = self.keys.master(master.owner, master.repository, master.id)
         subs: list[str] = json.loads(text) if text else []
-        rows: list[tuple[str, str, str, str]] = []
+        specs: dict[int, JobSpec] = {}
+        jobs: dict[int, Job] = {}
         if subs:
             with translated(self.url):
                 # One batch at a time: a pipeline of all would hold Redis for too long.
                 pipe = self._redis.pipeline(transaction=True)
                 for kind in ("batch", "state", "spec", "facts"):
                     pipe.hmget(f"{base}:{kind}", subs)
-                rows = list(zip(*pipe.execute(), strict=True))
-        specs, jobs = {}, {}
-        for sub, (latest, state, spec, facts) in zip(map(int, subs), rows, strict=True):
-            # A job that was resubmitted is asked about in its newer batch only.
-            if latest == number and state and spec:
-                specs[sub] = codec.load_spec(sub, state, spec)
-                jobs[sub] = codec.load_job(master.fqid(sub), state, facts or "{}")
+                latest, states, texts, facts = pipe.execute()
+            rows = zip(
+                map(int, subs), latest, states, codec.loads(texts), codec.loads(facts), strict=True
+            )
+            for sub, newest, state, spec, found in rows:
+                # A job that was resubmitted is asked about in its newer batch only.
+                if newest == number and state and spec:
+                    specs[sub] = codec.load_spec(sub, state, spec)
+                    jobs[sub] = codec.load_job(master.fqid(sub), state, found)
         interval = float(every) / 1000 if every else None
         return Batch(member, master, specs, jobs, interval)

@@ -198,6 +198,16 @@ def test_commit_applies_only_to_the_job_as_it_was_read(rig: Rig) -> None:
     assert rig.store.jobs(the_master(rig.store), [0])[0].status is JobStatus.RUNNING
 
 
+def test_the_owners_word_counts_once(rig: Rig) -> None:
+    """Acknowledged by another pass meanwhile: the jobs may have been submitted anew since."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    change = rig.change(0, RUNNING)
+    rig.store.acknowledge(OWNER, "", "w1", REPOSITORY)
+    done = rig.store.commit("", "w1", the_master(rig.store), [change], None)
+    assert (done.applied, done.refused) == (0, 0)
+    assert rig.store.commit("", "w2", the_master(rig.store), [change], None).applied == 1
+
+
 def test_a_commit_of_many_jobs_is_whole(rig: Rig) -> None:
     """More fields than Lua's stack bears at once."""
     rig.store.enqueue(OWNER, "", enqueue(4500))

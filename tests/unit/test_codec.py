@@ -24,4 +24,4 @@ from gangamon.testing import factories
 def test_evidence_comes_back(evidence: Evidence | None, native_status: str) -> None:
     """An exit code of 0 is not none, and a native status may be the job's own or another."""
     job = factories.job(JobStatus.KILLED, native_status=native_status, evidence=evidence)
-    assert codec.load_job(job.fqid, job.state, codec.dump_facts(job)) == job
+    assert codec.load_job(job.fqid, job.state, *codec.loads([codec.dump_facts(job)])) == job

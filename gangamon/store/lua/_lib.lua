@@ -75,7 +75,7 @@ local function forget(keys, masters, due, dead, ended, id, prefix, batches)
     redis.call('DEL', batches .. number)
     redis.call('ZREM', due, prefix .. number)
   end
-  redis.call('DEL', unpack(keys))
+  redis.call('UNLINK', unpack(keys)) -- hashes of tens of thousands are freed aside
   redis.call('SREM', masters, id)
   local name = string.sub(prefix, 1, -2)
   redis.call('ZREM', ended, name)
@@ -85,5 +85,6 @@ local function forget(keys, masters, due, dead, ended, id, prefix, batches)
   end
 end
 
--- Updates kept for sessions that are away; what is trimmed is read from the state instead.
-local MAXLEN = 100000
+-- Updates kept for sessions that are away, of up to 100 jobs each (some 90 bytes a job); what is
+-- trimmed is read from the state instead.
+local MAXLEN = 20000

@@ -2,14 +2,15 @@
 -- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
 --      10 due fetch  11 due merge  12 queues  13 strikes  14 batch ('' = a fetch)
 --      15 dead
--- ARGV 1 token ('' = the owner's own word: no claim)  2 member  3 next due in ms ('' = never)
---      4 '1': on the grid of that interval  5 master id  6 master member (O:R:M)  7 epoch
---      8 fetch queue  9 merge queue, then per job:
+-- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 '1': on the grid of that interval
+--      5 master id  6 master member (O:R:M)  7 epoch  8 fetch queue  9 merge queue, then per job:
 --      sub, expected state, new state ('' = only facts), old status, new status, facts, update,
 --      fetch member ('' = none)
+-- The owner's own word has no claim: KEYS 1 the commands taken in, ARGV 1 '', 2 the command's id.
 -- Returns {applied, refused, fetches due, merge due} | {-1} (not our claim) | {-2} (master gone)
 local held = ARGV[1] ~= ''
 if held and redis.call('HEXISTS', KEYS[1], 'm:' .. ARGV[2]) == 0 then return {-1} end
+if not held and redis.call('ZSCORE', KEYS[1], ARGV[2]) then return {0, 0, 0, 0} end
 if redis.call('EXISTS', KEYS[6]) == 0 then
   if held then release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]) end
   return {-2}

@@ -331,6 +331,25 @@ def test_withdrawn_subjobs_end_with_gangas_status(rig: Rig) -> None:
     assert (counts[JobStatus.KILLED], counts[JobStatus.SUBMITTED]) == (2, 1)
 
 
+def test_many_subjobs_are_withdrawn_in_slices(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that no script holds Redis for long; each of them ends."""
+    for first in range(0, 250, 50):
+        jobs = [spec(sub) for sub in range(first, first + 50)]
+        rig.begin(jobs, command_id=f"e{first}", total=250)  # type: ignore[arg-type]
+    sizes: list[int] = []
+    commit = rig.store.commit
+
+    def counted(*given: Any) -> Any:
+        sizes.append(len(given[3]))
+        return commit(*given)
+
+    monkeypatch.setattr(rig.store, "commit", counted)
+    rig.send(withdraw(subs=tuple(range(250))))
+    rig.intake.run()
+    assert sizes == [100, 100, 50]
+    assert rig.statuses() == [JobStatus.KILLED] * 250
+
+
 def test_a_withdraw_that_is_taken_in_again_does_not_touch_the_resubmission(rig: Rig) -> None:
     """Kill, resubmit; then the kill arrives again, sent by a client not told: attempt 2 lives."""
     kill = withdraw(subs=(1,))
