@@ -90,10 +90,15 @@ class MasterView:
 
 
 class Follower:
-    """Reads one repository's updates in order, from a position on."""
+    """Reads one repository's updates in order, from a position on.
+
+    ``missed``: updates may have been trimmed before they were read (a reader that slept for very
+    long): snapshots tell what they said. It stays set until the reader clears it.
+    """
 
     def __init__(self, client: Client, repository: str, position: str) -> None:
         self.position = position
+        self.missed = False
         self._client = client
         self._repository = repository
 
@@ -105,6 +110,9 @@ class Follower:
         entries = self._client.store.updates(
             self._client.owner, self._repository, self.position, count, min(block, 4.0)
         )
+        if len(entries) == count:  # far behind: only then something can be missed
+            store, owner = self._client.store, self._client.owner
+            self.missed |= store.trimmed(owner, self._repository, self.position)
         updates = []
         for entry, fields in entries:
             update = _parse(fields)

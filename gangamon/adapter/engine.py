@@ -128,7 +128,10 @@ class Engine:
             self._miss(self._link.read(BLOCK))
             return
         self._resolve()
-        self._take(self._link.read(BLOCK))
+        updates = self._link.read(BLOCK)
+        if self._link.missed():
+            self.roster.unresolve()
+        self._take(updates)
         self._finish()
 
     def _miss(self, updates: list[Any]) -> None:

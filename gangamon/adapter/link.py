@@ -139,6 +139,12 @@ class Link:
         updates: list[Any] = self._follower.read(block)
         return updates
 
+    def missed(self) -> bool:
+        """Whether updates were trimmed before they were read, since the last question."""
+        missed: bool = self._follower.missed
+        self._follower.missed = False
+        return missed
+
     def snapshot(self, master: int) -> Any:
         """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""
         return self._client.snapshot(self.repository, master)

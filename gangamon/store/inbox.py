@@ -58,6 +58,17 @@ class ClientStore(Reads, Lanes, Dead):
             return []
         return cast("list[tuple[str, dict[str, str]]]", answer[0][1])
 
+    def trimmed(self, owner: str, repository: str, position: str) -> bool:
+        """Whether updates after ``position`` may have been trimmed away."""
+        key = self.keys.updates(owner, repository)
+        with translated(self.url):
+            if position not in ("0", "0-0"):
+                return not self._redis.xrange(key, position, position)
+            first = cast("list[Any]", self._redis.xrange(key, count=1))
+            return bool(first) and int(self._redis.xlen(key)) < int(
+                cast("dict[str, Any]", self._redis.xinfo_stream(key))["entries-added"]
+            )
+
     def repositories(self, owner: str) -> Sequence[str]:
         with translated(self.url):
             found = cast("set[str]", self._redis.smembers(self.keys.of("repos")))

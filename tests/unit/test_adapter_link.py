@@ -19,6 +19,8 @@ REPOSITORY = "0" * 31 + "1"
 
 
 class FakeFollower:
+    missed = False
+
     def __init__(self, position: str) -> None:
         self.position = position
 

@@ -275,6 +275,27 @@ def test_updates_arrive_as_they_were_decided(rig: Rig, client: Client) -> None:
     assert rig.depth(FETCH) == (0, 0)
 
 
+def test_a_reader_that_slept_too_long_is_told(rig: Rig, client: Client) -> None:
+    """Updates that were trimmed before they were read are not passed over in silence."""
+    rig.begin(1)
+    key = rig.store.keys.updates(OWNER, REPOSITORY)
+    follower, fresh = client.follow(REPOSITORY), client.follow(REPOSITORY, "0")
+    for n in range(6):
+        rig.store.acknowledge(OWNER, "", f"c{n}", REPOSITORY)
+    assert len(follower.read(count=3)) == 3
+    assert not follower.missed
+    rig.redis.xtrim(key, maxlen=4, approximate=False)
+    assert len(follower.read(count=2)) == 2
+    assert not follower.missed  # what it had read was trimmed only after the entry it stands at
+    rig.redis.xtrim(key, maxlen=0, approximate=False)
+    for n in range(2):
+        rig.store.acknowledge(OWNER, "", f"d{n}", REPOSITORY)
+    assert len(follower.read(count=2)) == 2
+    assert follower.missed
+    assert len(fresh.read(count=2)) == 2
+    assert fresh.missed
+
+
 def test_views_show_what_the_store_holds(rig: Rig, client: Client) -> None:
     """Masters, one master with its jobs, one job with its evidence; None for what is not there."""
     rig.begin(2)
