@@ -1,0 +1,224 @@
+"""A flush of a split job that holds no lock for longer than one of its files takes.
+
+Ganga's holds the root lock of the job while it writes each changed subjob (twice, if they were
+loaded from disk), and makes the index of all subjobs anew, four times over (Registry.py:521,
+GangaRepositoryXML.py:703-800, 8.7.12); every read of an attribute waits for that lock
+(Objects.py:262). Here the lock is held to turn one subjob into text, and what is written
+afterwards, file by file, is the same.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+import threading
+import time
+from typing import Any
+
+from GangaCore.Core.GangaRepository.GangaRepositoryXML import check_app_hash
+from GangaCore.Core.GangaRepository.PickleStreamer import to_file as pickle_to_file
+from GangaCore.GPIDev.Base.Objects import Node
+from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
+
+from gangamon.adapter.repository.files import replace, replace_in_new_directory
+from gangamon.adapter.repository.index import SubjobIndex
+
+#: Seconds of rest after each file that the automatic flusher writes.
+REST = 0.0015
+
+#: Name of the attribute that holds the subjobs, and of their index (SubJobXMLList.py:77, 8.7.12).
+SUBJOBS, INDEX = "subjobs", "subjobs.idx"
+
+
+class Removed(Exception):
+    """The job is no longer in the registry."""
+
+
+class Flusher:
+    """Flushes split jobs of one registry. Any thread may call; what several do for the same job
+    is done once."""
+
+    def __init__(self, registry: Any) -> None:
+        self._registry = registry
+        self._jobs: dict[int, _Written] = {}
+
+    def flush(self, job: Any) -> None:
+        """Make durable what has changed in a loaded, split job. Raises what Ganga's would."""
+        number = job.id
+        written = self._jobs.get(number)
+        if written is None or written.job is not job:
+            written = self._jobs[number] = _Written(job)
+        job._dirty = False  # what changes from now on asks for the next flush
+        try:
+            changed = self._subjobs(written)
+            self._master(written, changed)
+        except Removed:
+            self._jobs.pop(number, None)
+        except BaseException:
+            job._setDirty()
+            raise
+
+    # --- pieces -----------------------------------------------------------------------------
+
+    def _subjobs(self, written: _Written) -> bool:
+        """Each changed subjob's XML; whether there was one."""
+        changed = False
+        for sub, subjob in written.loaded():
+            if not subjob._dirty:
+                continue
+            with self._piece(written):
+                changed = self._subjob(written, sub, subjob) or changed
+            self._rest()
+        # Another thread may be writing the last one: it is durable when we return.
+        with self._registry._flush_lock:
+            return changed
+
+    def _subjob(self, written: _Written, sub: int, subjob: Any) -> bool:
+        check_app_hash(subjob)
+        with written.job.const_lock:
+            if not subjob._dirty:
+                return False
+            text = self._text(subjob, "")
+            entry = self._registry.getIndexCache(subjob)
+            subjob._setFlushed()
+        folder, name = os.path.join(written.folder, str(sub)), written.name
+        try:
+            if os.path.isdir(folder):
+                replace(os.path.join(folder, name), [text], backup=True)
+            else:
+                replace_in_new_directory(folder, name, [text])
+        except BaseException:
+            subjob._setDirty()
+            raise
+        entry["modified"] = os.stat(os.path.join(folder, name)).st_ctime
+        written.index.put(sub, entry)
+        return True
+
+    def _master(self, written: _Written, changed: bool) -> None:
+        job, repository = written.job, self._registry.repository
+        with self._piece(written):
+            check_app_hash(job)
+            with job.const_lock:
+                text = self._text(job, SUBJOBS)
+                _clean(job)
+            if text != written.text:
+                replace(repository.get_fn(job.id), [text], backup=True)
+                written.text = text
+        self._rest()
+        subjobs = written.subjobs
+        if changed or subjobs._dirty or not os.path.exists(written.index_path):
+            self._complete(written)
+            with self._piece(written):
+                subjobs._dirty = False
+                replace(written.index_path, written.index.parts())
+        self._of_master(written)
+
+    def _complete(self, written: _Written) -> None:
+        """An index entry for each subjob, as it is on disk."""
+        subjobs = written.subjobs
+        total = len(subjobs)
+        known = getattr(subjobs, "_subjobIndexData", None) or {}
+        for sub in range(total):
+            if sub in written.index:
+                continue
+            entry = written.durable(sub, known)
+            if entry is None:
+                with self._piece(written):
+                    entry = dict(self._registry.getIndexCache(stripProxy(subjobs[sub])))
+                    path = os.path.join(written.folder, str(sub), written.name)
+                    entry["modified"] = os.stat(path).st_ctime
+            written.index.put(sub, entry)
+            if sub % 100 == 99:
+                self._rest()
+        written.index.cut(total)
+        for name in os.listdir(written.folder):
+            if name.isdigit() and int(name) >= total:
+                shutil.rmtree(os.path.join(written.folder, name), ignore_errors=True)
+
+    def _of_master(self, written: _Written) -> None:
+        """The job's own index file, and what Ganga's repository remembers of a flush."""
+        job, repository = written.job, self._registry.repository
+        number, entry = job.id, self._registry.getIndexCache(job)
+        path = repository.get_idxfn(number)
+        with self._piece(written):
+            if entry != written.entry:
+                out = io.BytesIO()
+                pickle_to_file((job._category, getName(job), entry), out)
+                replace(path, [out.getvalue()])
+                written.entry = entry
+            repository._cache_load_timestamp[number] = os.stat(path).st_ctime
+            repository._cached_cls[number] = getName(job)
+            repository._cached_cat[number] = job._category
+            repository._cached_obj[number] = entry
+            repository._fully_loaded.setdefault(number, job)
+
+    # --- help -------------------------------------------------------------------------------
+
+    def _piece(self, written: _Written) -> _Piece:
+        return _Piece(self._registry, written)
+
+    def _text(self, job: Any, without: str) -> bytes:
+        out = io.StringIO()
+        self._registry.repository.to_file(job, out, without)
+        return out.getvalue().encode()
+
+    def _rest(self) -> None:
+        """Between two pieces of an automatic flush; at the end of a session there is no time."""
+        thread: Any = self._registry.flush_thread
+        if threading.current_thread() is thread and not thread.stopped:
+            time.sleep(REST)
+
+
+class _Piece:
+    """Ganga's lock against removal and other flushes, held for one file."""
+
+    def __init__(self, registry: Any, written: _Written) -> None:
+        self._registry, self._written = registry, written
+
+    def __enter__(self) -> None:
+        self._registry._flush_lock.acquire()
+        if self._registry._objects.get(self._written.number) is not self._written.job:
+            self._registry._flush_lock.release()
+            raise Removed
+
+    def __exit__(self, *_: object) -> None:
+        self._registry._flush_lock.release()
+
+
+class _Written:
+    """What is on disk of one split job."""
+
+    def __init__(self, job: Any) -> None:
+        self.job, self.number = job, job.id
+        repository = job._getRegistry().repository
+        self.folder = os.path.dirname(repository.get_fn(job.id))
+        self.name = repository.dataFileName
+        self.index_path = os.path.join(self.folder, INDEX)
+        self.index = SubjobIndex()
+        self.text = b""
+        self.entry: dict[str, Any] = {}
+
+    @property
+    def subjobs(self) -> Any:
+        return stripProxy(self.job.subjobs)
+
+    def loaded(self) -> list[tuple[int, Any]]:
+        """The subjobs in memory, in the order of their ids."""
+        cached = getattr(self.subjobs, "_cachedJobs", None)
+        if cached is not None:
+            return sorted(cached.copy().items(), key=lambda item: item[0])
+        return list(enumerate(stripProxy(sub) for sub in self.subjobs))
+
+    def durable(self, sub: int, known: dict[int, Any]) -> Any:
+        return known.get(sub)
+
+
+def _clean(job: Any) -> None:
+    """As ``Node._setFlushed`` would, without a visit to each subjob."""
+    for name in job._schema.allItemNames():
+        value = job._data.get(name)
+        if name != SUBJOBS and isinstance(value, Node) and value._dirty:
+            properties = job._schema[name].getProperties()
+            if properties["visitable"] and not properties["transient"]:
+                value._setFlushed()
