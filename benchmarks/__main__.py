@@ -19,9 +19,17 @@ NAMES = {
         "benchmarks.politeness",
         "queries a minute with 1 to 16 threads and 3 worker processes (--quick, --json FILE)",
     ),
+    "throughput": (
+        "benchmarks.throughput",
+        "jobs a second noticed, fetched and committed, and what limits it (--rate, --threads)",
+    ),
     "fairness": (
         "benchmarks.fairness",
         "20 small owners beside one with 5,000 batches (--quick, --json FILE)",
+    ),
+    "upstream": (
+        "benchmarks.upstream.run",
+        "Ganga's own tests, from its repository, with and without the adapter (TREE)",
     ),
     "torture": (
         "benchmarks.torture.run",

@@ -17,6 +17,9 @@ from gangamon.errors import GangamonError
 
 logger = getLogger("gangamon")
 
+#: Ganga's own class, once it is replaced: one process may start Ganga many times, as its tests do.
+_stock: Any = None
+
 _OFF = "gangamon is off in this session, Ganga's own monitoring is used: %s"
 
 
@@ -44,8 +47,11 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
 
     from gangamon.adapter.component import Monitoring
 
-    stock = MonitoringService.AsyncMonitoringService
-    factory = make_client
+    global _stock
+    if _stock is None:
+        _stock = MonitoringService.AsyncMonitoringService
+        _patch(chosen)
+    stock, factory = _stock, make_client
 
     def make_component(registry_slice: Any = None) -> Any:
         """Called by Ganga in the place of its own class."""
@@ -58,7 +64,6 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
         hooks.ear.listen(component.heard, component)
         return component
 
-    _patch(chosen)
     _hook()
     MonitoringService.AsyncMonitoringService = make_component
     return True

@@ -34,9 +34,12 @@ _MEANING = {
 
 def make() -> Options:
     """Declare the section to Ganga, and read it."""
-    from GangaCore.Utility.Config import makeConfig
+    from GangaCore.Utility.Config import ConfigError, getConfig, makeConfig
 
-    section = makeConfig(SECTION, "gangamon: job monitoring outside the session")
+    try:
+        section = makeConfig(SECTION, "gangamon: job monitoring outside the session")
+    except ConfigError:  # made when this process started Ganga before
+        section = getConfig(SECTION)
     values: dict[str, Any] = {}
     for field in fields(Options):
         if field.name not in section.options:

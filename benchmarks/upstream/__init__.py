@@ -1,0 +1,1 @@
+"""Ganga's own test modules, with and without the adapter."""
