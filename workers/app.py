@@ -14,6 +14,7 @@ from gangamon import backends, fetchers, instance, postprocess, settings
 from gangamon.dispatch import CeleryQueue
 from gangamon.postprocess import manifest
 from gangamon.protocols import Backend
+from gangamon.services.alarm import Alarm
 from gangamon.services.check import Check
 from gangamon.services.clock import SystemClock
 from gangamon.services.due import Capacity, Dispatcher
@@ -103,6 +104,7 @@ class Services:
                 lease=settings.lease_seconds,
                 poll_threads=settings.poll_threads,
             ),
+            Alarm(),
         )
         journal = FileJournal(settings.journal_dir)
         intake = Intake(store, journal, backends.names, postprocess.kinds, clock)

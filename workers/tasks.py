@@ -6,6 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from gangamon.errors import TransientError
+from gangamon.services import hands
 from workers.app import app, services
 
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def _run(service: Service, task: Any, claim: str, version: int) -> int:
     if version not in VERSIONS:
         raise ValueError(f"message version {version}; understood: {VERSIONS}")
     try:
-        return service.run(claim, f"{task.request.hostname}:{task.request.id}")
+        return service.run(claim, f"{task.request.hostname}:{task.request.id} {hands.mark()}")
     except TransientError as error:
         log.warning("%s %s: %s; its lease brings it back", task.name, claim, error)
         return 0

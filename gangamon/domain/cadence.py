@@ -10,7 +10,7 @@ class Cadence:
     """Bounds of a lane's interval.
 
     ``floor``: never more often. ``cap``: never less often; it must stay below the backend's
-    memory of ended jobs (Slurm ``MinJobAge``). ``growth``: factor while nothing changes.
+    memory of ended jobs (Slurm ``MinJobAge``). ``growth``: factor while nothing changes (1: none).
     ``retry_base``, ``retry_cap``: backoff while the backend cannot be asked.
     """
 
@@ -21,13 +21,22 @@ class Cadence:
     retry_cap: float = 300.0
 
     def interval(self, last: float | None, query: float, changed: bool) -> float:
-        """The next interval from the last one, the last query's duration and whether a job moved.
+        """The next interval from the last one, the seconds that queries about the whole lane take
+        and whether a job moved.
 
-        Five times the query's duration, so that a slow backend is asked less often; but the cap
-        has the last word, for beyond it ended jobs may be forgotten.
+        Five times those seconds, so that a slow backend is asked less often; but the cap has the
+        last word, for beyond it ended jobs may be forgotten. While that decides, an interval that
+        is up to half longer stays: due times lie on the grid of the interval, and one that is
+        always another has no grid.
         """
-        wanted = self.floor if changed or last is None else last * self.growth
-        return min(max(wanted, self.floor, 5.0 * query), max(self.cap, self.floor))
+        wanted = self.floor
+        if last is not None and not changed and self.growth > 1:
+            wanted = max(self.floor, last * self.growth)
+        if wanted < 5.0 * query:
+            wanted = 5.0 * query
+            if last is not None and wanted <= last <= 1.5 * wanted:
+                wanted = last
+        return min(wanted, max(self.cap, self.floor))
 
     def backoff(self, failures: int, jitter: float) -> float:
         """The wait after ``failures`` (>= 1) failed queries; ``jitter`` uniform in [0, 1)."""

@@ -138,7 +138,8 @@ class LaneRecord:
     """What is known of a lane. ``interval``: seconds now in force; ``query``: seconds of the last
     good query; ``failures``: failed queries in a row; ``asked_at``: the last good answer;
     ``paused``: why nothing is asked; ``probe_at``: when a paused lane is tried (None: not before it
-    is resumed); ``open_until``: the breaker. Times in seconds since the epoch, Redis's clock."""
+    is resumed); ``open_until``: the breaker; ``batches``: in the lane when it was last claimed
+    from. Times in seconds since the epoch, Redis's clock."""
 
     interval: float | None = None
     query: float = 0.0
@@ -148,6 +149,7 @@ class LaneRecord:
     paused: str = ""
     probe_at: float | None = None
     open_until: float | None = None
+    batches: int = 0
 
 
 class JobStore(Protocol):
@@ -218,8 +220,27 @@ class JobStore(Protocol):
         """Take up to ``members`` due members of a queue; None if none is due or no slot free."""
         ...
 
+    def ripe(self, queue: str, slots: int, polite: Polite) -> float | None:
+        """Seconds until something of a lane's queue may be claimed: it is due then, and what the
+        lane bears allows it. None: nothing waits, or a query must end or the lane be resumed."""
+        ...
+
     def begin(self, token: str, worker: str, lease: float) -> Claim | None:
-        """Start work on a claim; None if it expired or another process has begun it."""
+        """Start work on a claim; None if it expired or another process has begun it. ``worker``
+        is kept with it, see ``begun``."""
+        ...
+
+    def answered(self, token: str, queue: str) -> None:
+        """The queries of a claim have been answered: its slots are free, its lease stays."""
+        ...
+
+    def begun(self) -> Mapping[str, str]:
+        """Token -> worker of all claims that are worked on."""
+        ...
+
+    def abandon(self, tokens: Iterable[str]) -> None:
+        """End the leases of claims whose workers are known to be dead: the next ``rescue`` takes
+        their members back."""
         ...
 
     def renew(self, tokens: Iterable[str], lease: float) -> None: ...
@@ -289,6 +310,10 @@ class JobStore(Protocol):
     ) -> None:
         """Keep what a good query taught about its lane: when it was, the interval from now on, its
         seconds, all that was asked for it, and the detection lags it ended. Closes the breaker."""
+        ...
+
+    def note_unasked(self, name: str) -> None:
+        """A claim of a lane led to no query: the budget has it back."""
         ...
 
     def note_failure(self, name: str, error: str, asked: Asked) -> int:

@@ -8,7 +8,12 @@ from dataclasses import dataclass
 from gangamon.domain.command import BATCH_SIZE
 from gangamon.domain.lane import Lane
 from gangamon.errors import BadInput
-from gangamon.protocols import Backend, JobStore, Polite, TaskQueue
+from gangamon.protocols import Backend, JobStore, Limits, Polite, TaskQueue
+from gangamon.services.alarm import Alarm
+
+#: A lane is not looked at by an alarm more often than this, seconds; nor is one set for later: the
+#: ticks until then come sooner.
+SOONEST, LATEST = 0.01, 60.0
 
 #: Members of one claim of the fetch queue: files are small far more often than not.
 FETCHES = 10
@@ -25,7 +30,11 @@ class Capacity:
 
 
 class Dispatcher:
-    """Claims what is due and sends a hint for each claim. Safe to run anywhere, any time."""
+    """Claims what is due and sends a hint for each claim. Safe to run anywhere, any time.
+
+    With an ``alarm`` a lane is pushed again by itself as soon as something in it is due and its
+    budget bears a query: its lag and its use of the budget do not depend on the ticks.
+    """
 
     def __init__(
         self,
@@ -33,11 +42,13 @@ class Dispatcher:
         queue: TaskQueue,
         backend: Callable[[str], Backend],
         capacity: Capacity,
+        alarm: Alarm | None = None,
     ) -> None:
         self._store = store
         self._queue = queue
         self._backend = backend
         self._capacity = capacity
+        self._alarm = alarm
 
     def push(self, queues: Iterable[str]) -> int:
         """Claim and send all that is due in ``queues``, up to their slots; claims sent."""
@@ -48,7 +59,14 @@ class Dispatcher:
             while claim := self._store.claim(queue, members, lease, slots, polite):
                 self._queue.send(claim)
                 sent += 1
+            if polite is not None and self._alarm is not None:
+                self._wake(self._alarm, queue, slots, polite)
         return sent
+
+    def _wake(self, alarm: Alarm, queue: str, slots: int, polite: Polite) -> None:
+        wait = self._store.ripe(queue, slots, polite)
+        if wait is not None and wait <= LATEST:
+            alarm.set(queue, max(wait, SOONEST), lambda: self.push([queue]))
 
     def _bounds(self, queue: str) -> tuple[int, int, Polite | None]:
         kind, _, rest = queue.partition(".")
@@ -60,7 +78,12 @@ class Dispatcher:
             # An endpoint that hangs must leave threads for the others.
             endpoint = min(limits.endpoint_slots, max(1, self._capacity.poll_threads // 2))
             polite = Polite(endpoint, limits.rate, limits.burst)
-            return max(1, limits.jobs // BATCH_SIZE), limits.slots, polite
+            return members_of(limits), limits.slots, polite
         if kind == "fetch":
             return FETCHES, self._capacity.fetch_slots, None
         return 1, self._capacity.stage_slots, None
+
+
+def members_of(limits: Limits) -> int:
+    """Batches of one query."""
+    return max(1, limits.jobs // BATCH_SIZE)

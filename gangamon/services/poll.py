@@ -12,7 +12,7 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Unreachable
 from gangamon.domain.status import POLLED
 from gangamon.domain.transition import Step, advance, needs_second_source
-from gangamon.errors import CredentialMissing, LeaseLost
+from gangamon.errors import CredentialMissing, LeaseLost, TransientError
 from gangamon.protocols import (
     Backend,
     Batch,
@@ -24,7 +24,7 @@ from gangamon.protocols import (
     LaneRecord,
     PollItem,
 )
-from gangamon.services.due import Dispatcher
+from gangamon.services.due import Dispatcher, members_of
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.query import Query
 
@@ -65,7 +65,7 @@ class Poll:
             for member in set(claim.members) - {batch.id for batch in batches}:
                 with suppress(LeaseLost):
                     self._store.drop(token, claim.queue, member)  # withdrawn meanwhile
-            applied = self._ask(claim, batches) if batches else 0
+            applied = self._ask(claim, batches)
         self._dispatcher.push([claim.queue])  # a slot is free again
         return applied
 
@@ -89,6 +89,9 @@ class Poll:
             self._failed(claim, batches, backend, name, error, query)
             return 0
         self._second_look(lane, backend, batches, items, seen, query)
+        self._store.answered(claim.token, claim.queue)
+        with suppress(TransientError):  # what was learnt comes first
+            self._dispatcher.push([claim.queue])  # the next query need not wait for these commits
         self._bury(claim, batches, items, query.bad)
         return self._commit(claim, batches, backend, name, record, items, seen, query)
 
@@ -106,7 +109,9 @@ class Poll:
         now = self._clock.now()
         steps = {b.id: _steps(b, items[b.id], backend, seen, query.bad, now) for b in batches}
         moved = any(s.moved(b.jobs[sub]) for b in batches for sub, s in steps[b.id].items())
-        interval = backend.limits.cadence.interval(record.interval, query.longest, moved)
+        rounds = -(-record.batches // members_of(backend.limits))
+        took = query.longest * max(1, rounds)
+        interval = backend.limits.cadence.interval(record.interval, took, moved)
         applied = 0
         lags: list[Lag] = []
         due: list[str] = []
@@ -138,6 +143,8 @@ class Poll:
             if record.paused and record.probe_at is not None:
                 log.warning("lane %s: its credential is back", name)
                 self._store.resume(name, probed=True)
+        else:
+            self._store.note_unasked(name)
         return applied
 
     def _second_look(

@@ -1,4 +1,5 @@
-"""The tick: take commands in, take expired leases back, send what is due, prune. Idempotent."""
+"""The tick: take commands in, take back what dead workers and expired leases hold, send what is
+due, prune. Idempotent."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ import threading
 
 from gangamon.errors import DiskFull
 from gangamon.protocols import JobStore
+from gangamon.services import hands
 from gangamon.services.due import Dispatcher
 from gangamon.services.intake import Intake
 from gangamon.services.prune import Prune
@@ -43,6 +45,10 @@ class Tick:
             self._intake.run()
         except DiskFull as error:  # the journal's: commands wait, all else goes on
             log.warning("no commands taken in: %s", error)
+        dead = {token: by for token, by in self._store.begun().items() if hands.is_dead(by)}
+        if dead:
+            log.warning("died with work in hand: %s", ", ".join(sorted(dead.values())))
+            self._store.abandon(dead)
         if rescued := self._store.rescue():
             told = sorted({f"{r.queue} ({r.what})" for r in rescued})
             log.warning("took back expired claims: %s", ", ".join(told))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from gangamon.domain.lane import Lane
@@ -17,7 +17,8 @@ STRIKES = 5
 
 
 class Claims(StoreBase):
-    """See ``protocols.JobStore``: queues, claim, begin, renew, postpone, drop, rescue."""
+    """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, renew, begun, abandon,
+    postpone, drop, rescue."""
 
     def queues(self) -> Sequence[str]:
         with translated(self.url):
@@ -74,6 +75,27 @@ class Claims(StoreBase):
         )
         return answer
 
+    def ripe(self, queue: str, slots: int, polite: Polite) -> float | None:
+        name = queue.partition(".")[2]
+        wait = self._run(
+            "ripe",
+            [
+                self.keys.of("ring", queue),
+                self.keys.of("slots", queue),
+                self.keys.endpoint(Lane.parse(name)),
+                self.keys.of("budget", name),
+                self.keys.of("lane", name),
+            ],
+            [
+                self.keys.of("due", queue, ""),
+                slots,
+                polite.endpoint_slots,
+                polite.rate,
+                polite.burst,
+            ],
+        )
+        return None if wait < 0 else wait / 1000
+
     def begin(self, token: str, worker: str, lease: float) -> Claim | None:
         answer = self._run(
             "begin",
@@ -81,6 +103,32 @@ class Claims(StoreBase):
             [token, worker, round(lease * 1000), self.keys.of("slots", "")],
         )
         return Claim(token, answer[0], tuple(answer[1:]), len(answer) - 1) if answer else None
+
+    def answered(self, token: str, queue: str) -> None:
+        name = queue.partition(".")[2]
+        self._run(
+            "answered",
+            [
+                self.keys.of("claim", token),
+                self.keys.of("slots", queue),
+                self.keys.of("lane", name),
+            ],
+            [token],
+        )
+
+    def begun(self) -> Mapping[str, str]:
+        with translated(self.url):
+            tokens = cast("list[str]", self._redis.zrange(self.keys.of("leases"), 0, -1))
+            pipe = self._redis.pipeline(transaction=False)
+            for token in tokens:
+                pipe.hget(self.keys.of("claim", token), "by")
+            return {token: by for token, by in zip(tokens, pipe.execute(), strict=True) if by}
+
+    def abandon(self, tokens: Iterable[str]) -> None:
+        ended = dict.fromkeys(tokens, 0)
+        with translated(self.url):
+            if ended:
+                self._redis.zadd(self.keys.of("leases"), ended, xx=True)
 
     def renew(self, tokens: Iterable[str], lease: float) -> None:
         self._run(
@@ -102,6 +150,7 @@ class Claims(StoreBase):
                 STRIKES,
                 self.keys.of("b", ""),
                 self.keys.of("m", ""),
+                self.keys.of("budget", ""),
             ],
         )
         triples = zip(answer[::3], answer[1::3], answer[2::3], strict=True)

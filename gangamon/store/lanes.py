@@ -31,6 +31,7 @@ class Lanes(StoreBase):
             paused=found.get("paused", ""),
             open_until=_number(found, "open_until", 1000.0),
             probe_at=_number(found, "probe_at", 1000.0),
+            batches=int(found.get("batches", 0)),
         )
 
     def note_query(
@@ -65,6 +66,9 @@ class Lanes(StoreBase):
             failures = int(pipe.execute()[0])
         self._count(name, asked)
         return failures
+
+    def note_unasked(self, name: str) -> None:
+        self._count(name, Asked(0, 0.0, 0.0))
 
     def _count(self, name: str, asked: Asked) -> None:
         self._run(

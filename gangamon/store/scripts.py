@@ -11,6 +11,7 @@ import redis
 VERBS = (
     "take_in",
     "acknowledge",
+    "answered",
     "withdraw",
     "refresh",
     "claim",
@@ -26,6 +27,7 @@ VERBS = (
     "rescue",
     "resume",
     "retry",
+    "ripe",
     "set_aside",
 )
 

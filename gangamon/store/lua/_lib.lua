@@ -50,6 +50,32 @@ local function holding(claim)
   return out
 end
 
+-- Whether a lane may be asked now. ``slots``, ``most``: its own and the endpoint's, keys and counts.
+-- Returns ms until it may (0: now; -1: not before a query ends or it is resumed), and the budget's
+-- tokens (nil: it has no budget).
+local function may_ask(now, lane, slots, most, budget, rate, size)
+  local busy = redis.call('ZCOUNT', slots[1], now, '+inf')
+  local v = redis.call('HMGET', lane, 'paused', 'probe_at', 'open_until')
+  local rests = 0
+  if v[1] and v[1] ~= '' then
+    -- Paused: by its owner until resumed; for its credential but for one probe now and then.
+    if not v[2] or v[2] == '' then return -1 end
+    rests = tonumber(v[2]) - now
+  end
+  local breaker = v[3] and v[3] ~= ''
+  if breaker then rests = math.max(rests, tonumber(v[3]) - now) end -- then one probe
+  if rests > 0 then return rests end
+  if (breaker or (v[1] and v[1] ~= '')) and busy > 0 then return -1 end
+  if busy >= most[1] then return -1 end
+  if redis.call('ZCOUNT', slots[2], now, '+inf') >= most[2] then return -1 end
+  if rate <= 0 then return 0 end
+  local b = redis.call('HMGET', budget, 'tokens', 'at')
+  local tokens = (tonumber(b[1]) or size) + rate * (now - (tonumber(b[2]) or now)) / 1000
+  tokens = math.min(size, tokens)
+  if tokens < 1 then return math.ceil((1 - tokens) / rate * 1000) end
+  return 0, tokens
+end
+
 -- Remember that a command was taken in; the newest 10,000 of an owner are kept.
 local function taken(key, id)
   redis.call('ZADD', key, now_ms(), id)
@@ -87,4 +113,4 @@ end
 
 -- Updates kept for sessions that are away, of up to 100 jobs each (some 90 bytes a job); what is
 -- trimmed is read from the state instead.
-local MAXLEN = 20000
+local MAXLEN = 100000

@@ -9,31 +9,20 @@
 local held = holding(KEYS[4])
 if held then return held end
 local now = now_ms()
-local busy = redis.call('ZCOUNT', KEYS[3], now, '+inf')
-local lane = redis.call('HMGET', KEYS[7], 'paused', 'probe_at', 'open_until')
-if lane[1] and lane[1] ~= '' then
-  -- Paused: by its owner until resumed; for its credential but for one probe now and then.
-  if not lane[2] or lane[2] == '' or now < tonumber(lane[2]) or busy > 0 then return {} end
-end
-if lane[3] and lane[3] ~= '' then
-  if now < tonumber(lane[3]) or busy > 0 then return {} end -- the breaker: one probe
-end
-if busy >= tonumber(ARGV[5]) then return {} end
-if redis.call('ZCOUNT', KEYS[5], now, '+inf') >= tonumber(ARGV[8]) then return {} end
-local rate, size, tokens = tonumber(ARGV[9]), tonumber(ARGV[10]), nil
-if rate > 0 then
-  local b = redis.call('HMGET', KEYS[6], 'tokens', 'at')
-  tokens = math.min(size, (tonumber(b[1]) or size) + rate * (now - (tonumber(b[2]) or now)) / 1000)
-  if tokens < 1 then return {} end
-end
+local rate = tonumber(ARGV[9])
+local wait, tokens = may_ask(now, KEYS[7], {KEYS[3], KEYS[5]}, {tonumber(ARGV[5]), tonumber(ARGV[8])},
+  KEYS[6], rate, tonumber(ARGV[10]))
+if wait ~= 0 then return {} end
 -- One batch of each owner in turn, those first who were served longest ago.
-local most, waiting, members = tonumber(ARGV[3]), {}, {}
+local most, waiting, members, all = tonumber(ARGV[3]), {}, {}, 0
 for _, owner in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do
   local due = redis.call('ZRANGEBYSCORE', ARGV[7] .. owner, '-inf', now, 'LIMIT', 0, most)
+  all = all + redis.call('ZCARD', ARGV[7] .. owner)
   if #due > 0 then waiting[#waiting + 1] = {owner, due} end
 end
 if #waiting == 0 then return {} end
 local turn = redis.call('HINCRBY', KEYS[7], 'turn', 1)
+redis.call('HSET', KEYS[7], 'batches', all)
 for round = 1, most do
   for _, w in ipairs(waiting) do
     if #members < most and w[2][round] then

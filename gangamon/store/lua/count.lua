@@ -1,4 +1,5 @@
--- Count queries of a lane, by minute. Its claim has paid for one; the budget pays for the others.
+-- Count queries of a lane, by minute. Its claim has paid for one: the budget pays for the others, or
+-- has it back where none was made.
 -- KEYS 1 calls  2 budget
 -- ARGV 1 queries  2 seconds they took  3 seconds of the slowest  4 minutes kept
 -- Returns the minute since the epoch.
@@ -16,7 +17,7 @@ redis.call('HINCRBYFLOAT', KEYS[1], 's:' .. field, ARGV[2])
 if tonumber(ARGV[3]) > tonumber(redis.call('HGET', KEYS[1], 'm:' .. field) or 0) then
   redis.call('HSET', KEYS[1], 'm:' .. field, ARGV[3])
 end
-if tonumber(ARGV[1]) > 1 and redis.call('HEXISTS', KEYS[2], 'tokens') == 1 then
+if tonumber(ARGV[1]) ~= 1 and redis.call('HEXISTS', KEYS[2], 'tokens') == 1 then
   redis.call('HINCRBYFLOAT', KEYS[2], 'tokens', 1 - ARGV[1])
 end
 return minute

@@ -4,7 +4,7 @@
 -- nothing about its members: no worker ran, or the message was lost.
 -- KEYS 1 leases  2 dead
 -- ARGV 1 most claims  2 claim key prefix  3 slots key prefix  4 due key prefix  5 strikes key prefix
---      6 strikes  7 batch key prefix  8 master key prefix
+--      6 strikes  7 batch key prefix  8 master key prefix  9 budget key prefix
 -- Returns queue, member, what ('back', 'split', 'dead') of each.
 local now, out = now_ms(), {}
 
@@ -73,6 +73,10 @@ for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT'
     if fields[i] == 'by' then begun = true end
   end
   if queue then
+    local budget = ARGV[9] .. string.sub(queue, 6)
+    if not begun and redis.call('HEXISTS', budget, 'tokens') == 1 then
+      redis.call('HINCRBYFLOAT', budget, 'tokens', 1) -- paid for a query that nobody made
+    end
     for i = 1, #fields, 2 do
       if string.sub(fields[i], 1, 2) == 'm:' then
         local member = string.sub(fields[i], 3)
