@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -54,3 +55,18 @@ def redis_url(settings: Settings) -> str:
         return settings.redis_url
     instance = read(settings.instance_file)
     return instance.redis_url if instance else ""
+
+
+def ended_mark(settings: Settings) -> Path:
+    """Left by ``gangamon down`` and removed by ``up``: the user wants nothing to run here."""
+    return settings.state_dir / "ended"
+
+
+def environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """For a process in another directory: paths that are relative are made absolute."""
+    found = dict(environ)
+    if path := found.get("PYTHONPATH"):
+        found["PYTHONPATH"] = os.pathsep.join(os.path.abspath(p) for p in path.split(os.pathsep))
+    if path := found.get("GANGAMON_CONFIG"):
+        found["GANGAMON_CONFIG"] = os.path.abspath(os.path.expanduser(path))
+    return found

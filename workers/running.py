@@ -41,6 +41,8 @@ def down(settings: Settings) -> tuple[Instance | None, int]:
         found = instances.read(settings.instance_file)
         if found:
             places = places_of(settings, found)
+        # Else the next Ganga session would start it again.
+        directories.write(instances.ended_mark(settings), f"{hostname()} {when(time.time())}\n")
         return found, end_all(settings, places, found)
 
 

@@ -60,6 +60,7 @@ def up(
             return found, True
         processes.sweep(places.state)
         settings.instance_file.unlink(missing_ok=True)
+        instances.ended_mark(settings).unlink(missing_ok=True)
         started = _start(settings, places, flower, runs)
         return started, False
 

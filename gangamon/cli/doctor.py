@@ -21,6 +21,7 @@ from gangamon import instance
 from gangamon import settings as configuration
 from gangamon.cli import service
 from gangamon.errors import BadInput, GangamonError
+from gangamon.instance import environment
 from gangamon.settings import Settings
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
@@ -138,7 +139,7 @@ def _server_checks() -> Iterator[Check]:
     except BadInput as error:
         yield Check("server", WARN, "not installed: this host can only be a client", str(error))
         return
-    given = service.environment(os.environ)
+    given = environment(os.environ)
     try:
         ran = subprocess.run(
             command, cwd="/", env=given, capture_output=True, text=True, timeout=60

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import NoReturn
 
 import click
 
 from gangamon.errors import BadInput
+from gangamon.instance import environment
 
 #: What the server extra brings, of which the commands here have need.
 NEEDED = ("celery", "flower", "psutil", "supervisor")
@@ -21,16 +21,6 @@ def supervisor(*arguments: str) -> list[str]:
     if any(find_spec(name) is None for name in NEEDED):
         raise BadInput(["needs the server extra: pip install 'gangamon[server]'"])
     return [sys.executable, "-m", "workers.supervisor", *arguments]
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """For a process in another directory: paths that are relative are made absolute."""
-    found = dict(environ)
-    if path := found.get("PYTHONPATH"):
-        found["PYTHONPATH"] = os.pathsep.join(os.path.abspath(p) for p in path.split(os.pathsep))
-    if path := found.get("GANGAMON_CONFIG"):
-        found["GANGAMON_CONFIG"] = os.path.abspath(os.path.expanduser(path))
-    return found
 
 
 def _become(*arguments: str) -> NoReturn:

@@ -7,7 +7,7 @@ import sys
 
 import click
 
-from gangamon.cli.service import environment
+from gangamon.instance import environment
 
 
 @click.command()

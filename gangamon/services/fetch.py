@@ -13,6 +13,7 @@ from gangamon.errors import LeaseLost, PermanentError, StorageAway, TransientErr
 from gangamon.protocols import Change, Claim, Clock, Fetcher, FetchOrder, JobStore, Master
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
+from gangamon.services.mode import given_back
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +67,9 @@ class Fetch:
             or job.status is not JobStatus.COMPLETING
         ):
             self._store.drop(claim.token, claim.queue, member)  # withdrawn, resubmitted or done
+            return 0
+        if given_back(master.roots):
+            self._store.postpone(claim.token, claim.queue, member, RETRY_CAP)
             return 0
         fetched = self._fetch(claim, member, master, sub, attempt)
         if fetched is None:

@@ -15,6 +15,7 @@ from gangamon.errors import LeaseLost, TransientError
 from gangamon.protocols import JobStore, Master
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
+from gangamon.services.mode import given_back
 
 log = logging.getLogger(__name__)
 
@@ -62,6 +63,9 @@ class MasterStage(ABC):
         master = self.store.master(owner, repository, int(number))
         if master is None or master.attempt != int(attempt) or master.phase != self.stage:
             self.store.drop(token, queue, member)  # withdrawn, resubmitted or done
+            return 0
+        if given_back(master.roots):
+            self.store.postpone(token, queue, member, RETRY_CAP)
             return 0
         try:
             result = self.work(master)
