@@ -1,4 +1,5 @@
-"""What holds for every test: a clean environment, the folder's marker, no silent skip in CI."""
+"""What holds for every test: a clean environment, the folder's marker, no silent skip in CI, and
+nothing that fails by chance."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from collections.abc import Generator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 TESTS = Path(__file__).parent
 KINDS = {"unit", "contract", "integration", "faults", "acceptance"}
@@ -14,6 +16,14 @@ KINDS = {"unit", "contract", "integration", "faults", "acceptance"}
 # At import, before any fixture of any scope: a developer's own instance must not be the one tested.
 for variable in [name for name in os.environ if name.startswith("GANGAMON_")]:
     del os.environ[variable]
+
+# The same examples each time: what a change breaks is seen, and a change is not refused for what
+# was broken before. `--hypothesis-profile=search` looks for more, with other examples each time.
+# Neither judges by time: the machine may stand still.
+_untimed = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow], print_blob=True)
+settings.register_profile("same", _untimed, derandomize=True, database=None)
+settings.register_profile("search", _untimed)
+settings.load_profile("same")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -15,10 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = [
-    pytest.mark.timeout(300),
-    pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed"),
-]
+pytestmark = pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed")
 
 
 @pytest.fixture
@@ -37,7 +34,7 @@ def demo(folder: Path, *options: str) -> tuple[str, dict[str, object]]:
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=400,
         env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder)},
         check=False,
     )

@@ -83,7 +83,7 @@ class Rig:
 
     def expire(self) -> list[str]:
         """What became of the members whose leases end now."""
-        return [rescued.what for rescued in until(self.store.rescue, 5, "a lease expires")]
+        return [rescued.what for rescued in until(self.store.rescue, 60, "a lease expires")]
 
     def fetch_all(self) -> None:
         master = the_master(self.store)
@@ -222,7 +222,7 @@ def test_the_budget_bounds_queries_over_any_time(rig: Rig) -> None:
                 assert taken <= burst + rate * (rig.seconds() - begun + 0.002)
         return taken >= 12
 
-    until(another, 10, "the budget fills again")
+    until(another, 60, "the budget fills again")
     assert rig.seconds() - begun >= (12 - burst) / rate - 0.002
     assert rig.client.budget(NAME) == (rate, burst)
 
@@ -287,7 +287,7 @@ def test_a_batch_knows_the_interval_it_is_asked_at(rig: Rig) -> None:
     claim = rig.take()
     assert [batch.every for batch in rig.store.batches(claim.members)] == [None]
     rig.answer(claim, RUNNING, again=0.05)
-    again = until(rig.claim, 5, "due again")
+    again = until(rig.claim, 60, "due again")
     assert [batch.every for batch in rig.store.batches(again.members)] == [0.05]
 
 
@@ -299,13 +299,13 @@ def test_an_open_breaker_lets_nothing_and_then_one_probe_through(rig: Rig) -> No
     rig.add(5)
     rig.store.open_breaker(NAME, 0.2)
     assert rig.claim() is None
-    probe = until(rig.claim, 5, "the breaker lets a probe through")
+    probe = until(rig.claim, 60, "the breaker lets a probe through")
     assert rig.claim() is None
     rig.store.note_failure(NAME, "down", ONCE)
     rig.store.open_breaker(NAME, 0.2)
     rig.store.postpone(probe.token, POLL, probe.members[0], 60.0)
     assert rig.claim() is None
-    until(rig.claim, 5, "the next probe")
+    until(rig.claim, 60, "the next probe")
     assert rig.claim() is None
     rig.store.note_query(NAME, 1.0, 5.0, 0.1, ONCE, [])
     rig.take()
@@ -317,8 +317,8 @@ def test_a_lost_probe_is_followed_by_another(rig: Rig) -> None:
     """Its worker died: with its lease the lane is free for the next probe."""
     rig.add(2)
     rig.store.open_breaker(NAME, 0.001)
-    until(lambda: rig.claim(lease=0.02), 5, "the probe")
-    until(rig.claim, 5, "another one")
+    until(lambda: rig.claim(lease=0.02), 60, "the probe")
+    until(rig.claim, 60, "another one")
 
 
 def test_a_paused_lane_is_asked_when_it_is_resumed(rig: Rig) -> None:
@@ -356,7 +356,7 @@ def test_a_lane_without_its_credential_is_probed(rig: Rig) -> None:
     rig.add(3)
     rig.store.pause(NAME, "credential: expired", 0.1)
     assert rig.claim() is None
-    until(rig.claim, 5, "the probe")
+    until(rig.claim, 60, "the probe")
     assert rig.claim() is None
     rig.store.resume(NAME, probed=True)
     assert rig.store.lane(NAME).paused == ""
@@ -403,7 +403,7 @@ def test_a_batch_that_kills_its_workers_is_split_down_to_the_job(rig: Rig) -> No
             rig.answer(claim, RUNNING)
         return bool(rig.store.dead(OWNER))
 
-    until(once, 30, "the deadly job is set aside")
+    until(once, 60, "the deadly job is set aside")
     while claim := rig.claim():  # what waits beside it
         rig.answer(claim, RUNNING)
     (letter,) = rig.store.dead(OWNER)
@@ -438,7 +438,7 @@ def test_strikes_count_in_a_row_only(rig: Rig) -> None:
 
     def all_but_one() -> None:
         for _ in range(STRIKES - 1):
-            until(lambda: rig.claim(lease=0.005), 5, "due again")
+            until(lambda: rig.claim(lease=0.005), 60, "due again")
             assert rig.expire() == ["back"]
 
     all_but_one()
@@ -482,7 +482,7 @@ def test_a_job_set_aside_is_in_no_query(rig: Rig) -> None:
     assert (letter.name, letter.reason) == (f"{OWNER}:{REPOSITORY}:7:1", "BadId: no such id n1")
     assert rig.store.dead("bob") == []
     rig.answer(claim, RUNNING, again=0.001)
-    again = until(rig.claim, 5, "due again")
+    again = until(rig.claim, 60, "due again")
     assert [sorted(b.jobs) for b in rig.store.batches(again.members)] == [[0, 2]]
 
 
@@ -574,9 +574,9 @@ def test_a_master_that_ended_long_ago_is_forgotten(rig: Rig) -> None:
     rig.redis.hset(rig.store.keys.of("dead"), f"{OWNER}:{REPOSITORY}:71:0", "{}")
     assert rig.store.ended(60.0, 10) == []
     assert not rig.store.prune(OWNER, REPOSITORY, 7, 60.0)
-    names = until(lambda: rig.store.ended(-60.0, 10), 5, "it has ended")
+    names = until(lambda: rig.store.ended(-60.0, 10), 60, "it has ended")
     assert names == [(OWNER, REPOSITORY, 7)]
-    until(lambda: rig.store.prune(OWNER, REPOSITORY, 7, 0.001), 5, "it is old enough")
+    until(lambda: rig.store.prune(OWNER, REPOSITORY, 7, 0.001), 60, "it is old enough")
     assert not rig.store.prune(OWNER, REPOSITORY, 7, 0.001)
     left = [str(key) for key in rig.redis.scan_iter("gm:*") if ":7" in str(key)]
     assert left == []
@@ -588,5 +588,5 @@ def test_turns_are_taken_once(rig: Rig) -> None:
     """By one of all processes, until the time is over."""
     assert [store.my_turn("x", 0.05) for store in (rig.store, rig.other)] == [True, False]
     assert rig.other.my_turn("y", 60.0)
-    until(lambda: rig.other.my_turn("x", 60.0), 5, "the next turn")
+    until(lambda: rig.other.my_turn("x", 60.0), 60, "the next turn")
     assert not rig.store.my_turn("x", 60.0)

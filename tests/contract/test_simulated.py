@@ -44,7 +44,7 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
     path.write_text(SCENARIO)
     with Simulator(path, tmp_path) as found:
         found.call("start")
-        until(lambda: found.call("describe")["t"] > 10, 30, "all jobs have ended")
+        until(lambda: found.call("describe")["t"] > 10, 60, "all jobs have ended")
         found.call("requeue", ids=["0"], seconds=1e9)
         found.call("requeue", ids=["4"], seconds=0.0)
         found.call("kill", ids=["4"])

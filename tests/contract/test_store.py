@@ -45,7 +45,7 @@ class Rig:
         store.register(OWNER, register())
 
     def take(
-        self, queue: str = POLL, lease: float = 30.0, slots: int = 5, members: int = 10
+        self, queue: str = POLL, lease: float = 3600.0, slots: int = 5, members: int = 10
     ) -> Claim:
         claim = self.store.claim(queue, members, lease, slots)
         assert claim is not None
@@ -62,7 +62,7 @@ class Rig:
         self.store.commit(claim.token, claim.members[0], the_master(self.store), changes, again)
 
     def fetch_all(self) -> None:
-        while claim := self.store.claim(f"fetch.{OWNER}", 10, 30.0, 5):
+        while claim := self.store.claim(f"fetch.{OWNER}", 10, 3600.0, 5):
             for member in claim.members:
                 sub = int(member.rsplit(":", 1)[1].split("@")[0])
                 change = self.change(sub, Fetched(True))
@@ -112,7 +112,7 @@ def test_the_same_content_twice_changes_nothing(rig: Rig) -> None:
     rig.store.enqueue(OWNER, "", enqueue(3))
     rig.take()
     assert not rig.store.enqueue(OWNER, "", enqueue(3, "e2"))
-    assert rig.store.claim(POLL, 10, 30.0, 5) is None
+    assert rig.store.claim(POLL, 10, 3600.0, 5) is None
     assert [ack["why"] for ack in rig.updates("a")] == ["", ""]
     assert the_master(rig.store).counts[JobStatus.SUBMITTED] == 3
 
@@ -141,7 +141,7 @@ def test_a_claim_is_exclusive_and_bounded_by_slots(rig: Rig) -> None:
     rig.store.enqueue(OWNER, "", enqueue([spec(0)], "e1"))
     rig.store.enqueue(OWNER, "", enqueue([spec(1)], "e2"))
     first = rig.take(slots=1, members=1)
-    assert rig.store.claim(POLL, 1, 30.0, slots=1) is None
+    assert rig.store.claim(POLL, 1, 3600.0, slots=1) is None
     second = rig.take(slots=2, members=1)
     assert first.members != second.members
 
@@ -150,11 +150,11 @@ def test_a_claim_is_begun_once(rig: Rig) -> None:
     """A doubled message finds the claim begun; a lost lease cannot be begun."""
     rig.store.enqueue(OWNER, "", enqueue(1))
     claim = rig.take()
-    begun = rig.store.begin(claim.token, "w1", 30.0)
+    begun = rig.store.begin(claim.token, "w1", 3600.0)
     assert begun is not None
     assert begun.members == claim.members
-    assert rig.store.begin(claim.token, "w2", 30.0) is None
-    assert rig.store.begin("nonsense", "w1", 30.0) is None
+    assert rig.store.begin(claim.token, "w2", 3600.0) is None
+    assert rig.store.begin("nonsense", "w1", 3600.0) is None
     assert rig.store.rescue() == []
 
 
@@ -162,7 +162,7 @@ def test_an_expired_lease_goes_back_and_its_token_counts_no_more(rig: Rig) -> No
     """Rescue makes the members due; the stale worker's commit is refused and changes nothing."""
     rig.store.enqueue(OWNER, "", enqueue(1))
     stale = rig.take(lease=0.05)
-    (back,) = until(rig.store.rescue, 5, "the lease expires")
+    (back,) = until(rig.store.rescue, 60, "the lease expires")
     assert (back.queue, back.what) == (POLL, "back")
     fresh = rig.take()
     assert fresh.members == stale.members
@@ -177,10 +177,10 @@ def test_a_renewed_lease_is_not_rescued(rig: Rig) -> None:
     """Renewing keeps a short lease alive past its first end."""
     rig.store.enqueue(OWNER, "", enqueue(1))
     kept = rig.take(lease=0.05)
-    rig.store.renew([kept.token], 30.0)
+    rig.store.renew([kept.token], 3600.0)
     rig.store.enqueue(OWNER, "", enqueue([spec(1)], "e2"))
     rig.take(lease=0.05)
-    until(lambda: rig.store.rescue(), 5, "the lease that was not renewed expires")
+    until(lambda: rig.store.rescue(), 60, "the lease that was not renewed expires")
     assert rig.store.rescue() == []
     rig.observe(kept, {0: RUNNING})
 
@@ -230,7 +230,7 @@ def test_a_transition_its_counters_its_update_and_its_fetch_are_one(rig: Rig) ->
     assert '"completing"' in update["d"]
     assert '"id":5' in update["d"]
     assert rig.take(f"fetch.{OWNER}").members == (f"{OWNER}:{REPOSITORY}:7:0@1",)
-    until(lambda: rig.store.claim(POLL, 10, 30, 5), 5, "the batch is due again")
+    until(lambda: rig.store.claim(POLL, 10, 3600.0, 5), 60, "the batch is due again")
 
 
 def test_the_merge_is_due_exactly_once(rig: Rig) -> None:
@@ -238,12 +238,12 @@ def test_the_merge_is_due_exactly_once(rig: Rig) -> None:
     rig.store.enqueue(OWNER, "", enqueue([spec(0)], "e1", total=2))
     rig.observe(rig.take(), {0: DONE}, again=None)
     rig.fetch_all()
-    assert rig.store.claim(f"merge.{OWNER}", 1, 30.0, 5) is None
+    assert rig.store.claim(f"merge.{OWNER}", 1, 3600.0, 5) is None
     rig.store.enqueue(OWNER, "", enqueue([spec(1)], "e2", total=2))
     rig.observe(rig.take(), {1: DONE}, again=None)
     rig.fetch_all()
     assert rig.take(f"merge.{OWNER}").members == (f"{OWNER}:{REPOSITORY}:7@1",)
-    assert rig.store.claim(f"merge.{OWNER}", 1, 30.0, 5) is None
+    assert rig.store.claim(f"merge.{OWNER}", 1, 3600.0, 5) is None
     assert the_master(rig.store).phase == "merge"
 
 
@@ -322,7 +322,7 @@ def test_postponed_members_count_their_tries(rig: Rig) -> None:
     rig.store.enqueue(OWNER, "", enqueue(1))
     claim = rig.take()
     assert rig.store.postpone(claim.token, POLL, claim.members[0], 0.001) == 1
-    again = until(lambda: rig.store.claim(POLL, 10, 30.0, 5), 5, "due again")
+    again = until(lambda: rig.store.claim(POLL, 10, 3600.0, 5), 60, "due again")
     assert rig.store.tries(POLL, again.members[0]) == 1
     rig.store.drop(again.token, POLL, again.members[0])
     assert rig.store.tries(POLL, again.members[0]) == 0
@@ -333,7 +333,7 @@ def test_refresh_makes_waiting_batches_due(rig: Rig) -> None:
     """The owner's refresh beats the interval."""
     rig.store.enqueue(OWNER, "", enqueue(1))
     rig.observe(rig.take(), {0: RUNNING}, again=3600)
-    assert rig.store.claim(POLL, 10, 30.0, 5) is None
+    assert rig.store.claim(POLL, 10, 3600.0, 5) is None
     rig.store.refresh(OWNER, REPOSITORY, 7)
     assert rig.take().jobs == 1
 

@@ -32,14 +32,14 @@ def test_without_beat_nothing_is_lost(service: Service) -> None:
     try:
         master.run(spread=4.0, length=0.5)
         master.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.in_status(1, *FINAL) > 10, 40, "some jobs have ended")
+        watch.until(lambda: watch.in_status(1, *FINAL) > 10, 120, "some jobs have ended")
         service.kill("beat")
         assert master.driver is not None
-        watch.until(lambda: master.driver and master.driver.poll() == 0, 40, "all have ended")
-        watch.until(lambda: (watch.client.tick_age() or 0) > 2, 20, "the ticks have stopped")
+        watch.until(lambda: master.driver and master.driver.poll() == 0, 120, "all have ended")
+        watch.until(lambda: (watch.client.tick_age() or 0) > 2, 120, "the ticks have stopped")
         assert not watch.finals(1)
         service.start("beat")
-        watch.until(lambda: watch.finals(1), 40, "the master ends")
+        watch.until(lambda: watch.finals(1), 120, "the master ends")
     finally:
         master.close()
     check_end(watch, service.store(), OWNER, master)
@@ -53,7 +53,7 @@ def test_two_beats_at_once(service: Service) -> None:
     try:
         master.run(spread=3.0, length=0.5)
         master.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.finals(2), 60, "the master ends")
+        watch.until(lambda: watch.finals(2), 120, "the master ends")
     finally:
         master.close()
     check_end(watch, service.store(), OWNER, master)

@@ -65,11 +65,11 @@ def test_a_stalled_and_a_cut_link_while_jobs_run_and_end(linked: tuple[Service, 
         master.run(spread=6.0, length=0.5)
         master.submit(watch.client, REPOSITORY)
         for name, fault, share in (("stall", link.stall, 10), ("cut", link.cut, 50)):
-            watch.until(lambda n=share: watch.in_status(1, *FINAL) >= n, 60, f"before {name}")
+            watch.until(lambda n=share: watch.in_status(1, *FINAL) >= n, 120, f"before {name}")
             fault()
-            watch.until(lambda: (past.tick_age() or 0) > 4, 30, "the ticks have stopped")
+            watch.until(lambda: (past.tick_age() or 0) > 4, 120, "the ticks have stopped")
             link.mend()
-        watch.until(lambda: watch.finals(1), 80, "the master ends")
+        watch.until(lambda: watch.finals(1), 120, "the master ends")
     finally:
         master.close()
     check_end(watch, past, OWNER, master)

@@ -193,8 +193,8 @@ def test_redis_that_cannot_write_its_file_is_unavailable(disk: Disk) -> None:
                 return str(error)
             return ""
 
-        assert "MISCONF" in until(refused, 20, "Redis refuses")
+        assert "MISCONF" in until(refused, 120, "Redis refuses")
         disk.free()
-        until(lambda: not refused(), 20, "Redis takes writes again")
+        until(lambda: not refused(), 120, "Redis takes writes again")
     finally:
         redis.close()

@@ -33,7 +33,7 @@ def test_doubled_and_late_messages_do_nothing(service: Service) -> None:
             master.run(spread=3.0, length=0.3)
             master.submit(watch.client, REPOSITORY)
             master.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.finals(1) and watch.finals(2), 60, "both masters end")
+        watch.until(lambda: watch.finals(1) and watch.finals(2), 120, "both masters end")
     finally:
         for master in masters:
             master.close()

@@ -9,8 +9,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-import pytest
-
 from benchmarks.figures import quantile
 from gangamon.client import Client
 from gangamon.domain.command import BATCH_SIZE, Enqueue, JobSpec, Register
@@ -38,11 +36,14 @@ killed = 1.0
 fixed = 0.02
 """
 
-CONFIG = """\
+#: Seconds for which a query of a hanging backend lasts.
+TIMEOUT = 5.0
+
+CONFIG = f"""\
 [backends.Simulated]
 floor = 1.0
 cap = 1.0
-timeout = 5.0
+timeout = {TIMEOUT}
 slots = 2
 """
 
@@ -103,7 +104,7 @@ def watched(folder: Path, hanging: list[Lane]) -> Iterator[tuple[Simulator, Watc
         for number, lane in enumerate(hanging):
             enqueue(watch.client, service.data, 100 + number, lane, 20)
         enqueue(watch.client, service.data, 1, simulator.lane, JOBS)
-        watch.until(lambda: watch.client.pending() == 0, 30, "all is taken in")
+        watch.until(lambda: watch.client.pending() == 0, 120, "all is taken in")
         yield simulator, watch
 
 
@@ -129,9 +130,9 @@ def lags(watch: Watch) -> list[float]:
     ]
 
 
-@pytest.mark.timeout(200)
 def test_other_lanes_keep_their_lag_beside_hanging_ones(tmp_path: Path) -> None:
-    """p99 of the good lane's lag is at most 1.2 times, and 0.25 s for jitter, that without them."""
+    """p99 of the good lane's lag is at most 1.2 times, and half of what one hanging query holds a
+    thread for, that without them."""
     # More lanes hang than there are poll threads. Both services run at the same time on the same
     # host, so that what else runs there delays both.
     silent = Silent()
@@ -139,19 +140,23 @@ def test_other_lanes_keep_their_lag_beside_hanging_ones(tmp_path: Path) -> None:
     try:
         with watched(tmp_path / "a", []) as (alone, good), watched(tmp_path / "b", lanes) as beside:
             simulator, watch = beside
-            watch.until(lambda: silent.count >= 2, 30, "lanes hang")
+            watch.until(lambda: silent.count >= 2, 120, "lanes hang")
             alone.call("start")
             simulator.call("start")
-            deadline = time.monotonic() + 90
-            while min(len(lags(good)), len(lags(watch))) < JOBS:
-                assert time.monotonic() < deadline, "not all jobs have ended"
+            deadline = time.monotonic() + 180
+            while (known := min(len(lags(good)), len(lags(watch)))) < JOBS:
+                assert time.monotonic() < deadline, f"{known} of {JOBS} jobs have ended"
                 good.look()
                 watch.look()
+            watch.until(lambda: silent.count >= HANGING, 120, "each lane has been asked")
             hung = watch.in_status(1, JobStatus.KILLED)
     finally:
         silent.close()
     without, beside_them = quantile(lags(good), 0.99), quantile(lags(watch), 0.99)
     assert hung == JOBS
-    assert silent.count >= HANGING, "not each lane has been asked"
     assert 2 <= silent.most <= THREADS // 2, "an endpoint may hold half of the threads"
-    assert beside_them <= 1.2 * without + 0.25, f"p99 {beside_them:.2f} s, {without:.2f} s without"
+    # What waits for a hanging query is later by its whole time-out; what is late by less may be so
+    # by chance: 40 jobs end in a second in which a process gets no turn.
+    assert beside_them <= 1.2 * without + TIMEOUT / 2, (
+        f"p99 {beside_them:.2f} s, {without:.2f} s without"
+    )

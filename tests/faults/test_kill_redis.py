@@ -35,12 +35,12 @@ def test_redis_dies_twice_while_jobs_run_and_end(service: Service) -> None:
         master.run(spread=8.0, length=0.5)
         master.submit(watch.client, REPOSITORY)
         for share in (10, 60):
-            watch.until(lambda n=share: watch.in_status(1, *FINAL) >= n, 60, f"{share} have ended")
+            watch.until(lambda n=share: watch.in_status(1, *FINAL) >= n, 120, f"{share} have ended")
             service.redis.kill()
             with pytest.raises(StoreUnavailable):
                 watch.client.tick_age()
             service.redis.start()
-        watch.until(lambda: watch.finals(1), 60, "the master ends")
+        watch.until(lambda: watch.finals(1), 120, "the master ends")
     finally:
         master.close()
     check_end(watch, service.store(), OWNER, master)

@@ -46,17 +46,17 @@ def test_every_kind_of_worker_dies_while_jobs_run_and_end(service: Service) -> N
         second.submit(watch.client, REPOSITORY)
         for name, kind in (("poll", "poll"), ("transfer", "fetch"), ("tick", ""), ("poll", "poll")):
             if kind:
-                watch.until(lambda kind=kind: at_work(service, kind), 30, f"{kind} is at work")
+                watch.until(lambda kind=kind: at_work(service, kind), 120, f"{kind} is at work")
             before = watch.in_status(1, *FINAL)
             service.kill(name)
             service.start(name)
             watch.until(
-                lambda before=before: watch.in_status(1, *FINAL) > before, 40, f"on after {name}"
+                lambda before=before: watch.in_status(1, *FINAL) > before, 120, f"on after {name}"
             )
-        watch.until(lambda: at_work(service, "merge") or watch.finals(1), 60, "the merge begins")
+        watch.until(lambda: at_work(service, "merge") or watch.finals(1), 120, "the merge begins")
         service.kill("merge")
         service.start("merge")
-        watch.until(lambda: watch.finals(1) and watch.finals(2), 60, "both masters end")
+        watch.until(lambda: watch.finals(1) and watch.finals(2), 120, "both masters end")
     finally:
         first.close()
         second.close()
@@ -71,11 +71,11 @@ def test_all_workers_die_at_once(service: Service) -> None:
     try:
         master.run(spread=4.0, length=0.5)
         master.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.in_status(1, *FINAL) > 20, 40, "some jobs have ended")
+        watch.until(lambda: watch.in_status(1, *FINAL) > 20, 120, "some jobs have ended")
         for name in (*WORKERS, "beat"):
             service.kill(name)
         service.start(*WORKERS, "beat")
-        watch.until(lambda: watch.finals(1), 60, "the master ends")
+        watch.until(lambda: watch.finals(1), 120, "the master ends")
     finally:
         master.close()
     check_end(watch, service.store(), OWNER, master)

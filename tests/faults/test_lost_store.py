@@ -37,21 +37,21 @@ def test_redis_is_emptied_while_jobs_run_and_end(service: Service) -> None:
     try:
         ended.run(spread=0.0, length=0.1)
         ended.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.finals(1), 40, "the first master ends")
+        watch.until(lambda: watch.finals(1), 120, "the first master ends")
         merged = ended.workspace / "output" / "data.txt"
         before = (merged.stat().st_mtime_ns, merged.read_bytes())
         running.run(spread=5.0, length=0.5)
         running.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.in_status(2, *FINAL) > 20, 40, "some jobs have ended")
+        watch.until(lambda: watch.in_status(2, *FINAL) > 20, 120, "some jobs have ended")
         epoch = watch.client.epoch()
         new.run(spread=0.0, length=0.1)
         new.submit(watch.client, REPOSITORY)
         watch.client.flush()
         service.redis.connection().flushall()
-        watch.until(lambda: watch.client.epoch() not in ("", epoch), 20, "a new epoch")
+        watch.until(lambda: watch.client.epoch() not in ("", epoch), 120, "a new epoch")
         epoch = watch.client.epoch()
         watch.until(
-            lambda: all(watch.finals(number, epoch) for number in (1, 2, 3)), 60, "all masters end"
+            lambda: all(watch.finals(number, epoch) for number in (1, 2, 3)), 120, "all masters end"
         )
     finally:
         ended.close()

@@ -18,8 +18,6 @@ from tests.support.waiting import until
 
 REPOSITORY = "c" * 32
 
-pytestmark = pytest.mark.timeout(180)
-
 
 class Shell:
     """``gangamon ...`` in a service's environment, with ``roots`` at the test's folder."""
@@ -231,5 +229,5 @@ def test_the_check_option_does_nothing(gangamon: Shell) -> None:
     done = gangamon.enqueue(gangamon.batch(master=5), "--check")
     assert done.returncode == 0
     assert "2 jobs of job 5: well formed" in done.stdout
-    status = until(lambda: gangamon("status", "--json").stdout, 5, "status answers")
+    status = until(lambda: gangamon("status", "--json").stdout, 120, "status answers")
     assert not [m for m in json.loads(status) if m["job"] == 5]

@@ -17,8 +17,6 @@ from gangamon.testing.factories import poll_item
 from gangamon.testing.simulator.backend import SimulatedBackend
 from tests.integration.ganga.service import Service
 
-pytestmark = pytest.mark.timeout(180)
-
 SETTINGS = "[backends.Simulated]\nfloor = 1\ncap = 1\ntimeout = 1\ngrace = 1\n"
 
 #: 150 jobs: two batches. Every kind of end, restarts, and answers of which some are bad.

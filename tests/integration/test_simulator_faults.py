@@ -40,7 +40,7 @@ def test_faults_of_which_nothing_is_learnt(ended: Simulator, kind: str, why: str
     for ask in (asked.poll, asked.second_source):
         with pytest.raises(BackendUnreachable, match=why):
             ask(ended.lane, items(1))
-    until(lambda: ended.call("stats")["concurrent"] == 0, 10, "the end of the clients is seen")
+    until(lambda: ended.call("stats")["concurrent"] == 0, 120, "the end of the clients is seen")
     assert ended.call("stats")["faults"] == {kind: 2}
     ended.heal(kind)
     assert statuses(asked.poll(ended.lane, items(1))) == [JobStatus.COMPLETED]

@@ -153,7 +153,7 @@ def test_a_clean_end(ended: Simulator) -> None:
     path = Path(ended.endpoint.removeprefix("unix:"))
     with ThreadPoolExecutor(1) as pool:
         waits = pool.submit(backend(timeout=60.0).poll, ended.lane, items(1))
-        until(lambda: ended.call("stats")["concurrent"] == 1, 10, "a client waits")
+        until(lambda: ended.call("stats")["concurrent"] == 1, 120, "a client waits")
         assert ended.close() == 0
         with pytest.raises(BackendUnreachable, match="closed the connection"):
             waits.result(10)

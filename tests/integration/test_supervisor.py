@@ -37,8 +37,6 @@ PROGRAMS = {
     "worker-merge",
 }
 
-pytestmark = pytest.mark.timeout(300)
-
 
 class Gangamon:
     """The command line, with a state directory of its own."""

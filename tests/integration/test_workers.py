@@ -51,7 +51,7 @@ def test_the_chain_to_the_end_needs_one_tick(service: Service, watch: Watch) -> 
     master.submit(watch.client, REPOSITORY)
     watch.client.flush()
     service.tick()
-    watch.until(lambda: watch.finals(1), 30, "the master ends")
+    watch.until(lambda: watch.finals(1), 120, "the master ends")
     check_end(watch, service.store(), OWNER, master)
 
 
@@ -75,11 +75,11 @@ def test_a_message_sent_twice_does_nothing_twice(service: Service, watch: Watch)
     service.tick()
     store = service.store()
     queue = f"poll.{Lane('Local', master.commands(REPOSITORY)[0].lane.endpoint)}"
-    until(lambda: store.depth(queue) == (0, 1), 20, "the tick has claimed the batch")
+    until(lambda: store.depth(queue) == (0, 1), 120, "the tick has claimed the batch")
     (token,) = (str(t) for t in service.redis.connection().zrange("gm:slots:" + queue, 0, -1))
     Twice(CeleryQueue(service.messages(), expires=60.0)).send(Claim(token, queue, (), 30))
     service.start("poll")
-    watch.until(lambda: watch.finals(2), 30, "the master ends")
+    watch.until(lambda: watch.finals(2), 120, "the master ends")
     check_end(watch, store, OWNER, master)
     assert watch.in_status(2, JobStatus.COMPLETED) == 30
 
@@ -92,7 +92,9 @@ def test_a_refused_command_is_answered(service: Service, watch: Watch) -> None:
     client.flush()
     service.tick()
     watch.until(
-        lambda: any(u.ack and u.ack.command_id == command.id for u in watch.updates), 20, ""
+        lambda: any(u.ack and u.ack.command_id == command.id for u in watch.updates),
+        120,
+        "the refusal",
     )
     (ack,) = [u.ack for u in watch.updates if u.ack and u.ack.command_id == command.id]
     assert not ack.ok
@@ -108,7 +110,7 @@ def test_three_hundred_jobs(service: Service, watch: Watch) -> None:
     try:
         master.run(spread=4.0, length=1.0)
         master.submit(watch.client, REPOSITORY)
-        watch.until(lambda: watch.finals(3), 60, "the master ends")
+        watch.until(lambda: watch.finals(3), 120, "the master ends")
     finally:
         master.close()
     check_end(watch, service.store(), OWNER, master)
@@ -122,7 +124,7 @@ def test_three_hundred_jobs(service: Service, watch: Watch) -> None:
     # Another tick, a refresh and a second submission of the same change nothing.
     for command in (*master.commands(REPOSITORY), Refresh(Client.new_id(), REPOSITORY, 3)):
         watch.client.submit(command)
-    watch.until(lambda: watch.client.pending() == 0, 20, "all is acknowledged")
+    watch.until(lambda: watch.client.pending() == 0, 120, "all is acknowledged")
     check_end(watch, service.store(), OWNER, master)
     assert output.stat().st_mtime_ns == before.st_mtime_ns
     assert (watch.client.tick_age() or 0) < 10

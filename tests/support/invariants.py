@@ -35,8 +35,11 @@ class Watch:
     def until(self, condition: Callable[[], object], within: float, what: str) -> None:
         """Look until ``condition`` holds; AssertionError after ``within`` seconds."""
         deadline = time.monotonic() + within
-        while not condition():
-            if time.monotonic() > deadline:
+        while True:
+            late = time.monotonic() > deadline  # before the last look, however long that lasts
+            if condition():
+                return
+            if late:
                 raise AssertionError(f"not within {within:.0f} s: {what}; {self._present()}")
             self.look()
 
@@ -60,7 +63,11 @@ class Watch:
         newest = {(u.master, job.sub): job.status for u in self.updates for job in u.jobs}
         for (master, _), status in newest.items():
             counts[master, status.value] += 1
-        return f"{dict(counts)}, {self.client.pending()} commands pending"
+        try:
+            service = f"tick {self.client.tick_age()} s ago, lanes {self.client.lanes()}"
+        except StoreUnavailable as error:
+            service = str(error)
+        return f"{dict(counts)}, {self.client.pending()} commands pending, {service}"
 
 
 def check_updates(updates: Iterable[Update]) -> None:

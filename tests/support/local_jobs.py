@@ -115,7 +115,7 @@ class LocalMaster:
         if self.driver is not None and self.driver.poll() is None:
             psutil.Process(self.driver.pid).kill()
         if self.driver is not None:
-            self.driver.wait(10)
+            self.driver.wait(60)
 
 
 def play(plan: Path) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 import redis
 
 from gangamon import settings
-from tests.support.waiting import until
+from tests.support.waiting import tail, until
 from workers import redis_server
 
 
@@ -26,31 +26,33 @@ class PrivateRedis:
         self.socket = Path(self._sockets) / "redis.sock"
         self.url = f"unix://{self.socket}"
         self.process: subprocess.Popen[bytes] | None = None
+        self._log = Path(self._sockets) / "redis.log"
 
     def start(self) -> None:
         binary = redis_server.find(settings.load({})).path
-        self.process = subprocess.Popen(
-            [
-                str(binary), "--port", "0", "--unixsocket", str(self.socket),
-                "--unixsocketperm", "700", "--dir", str(self.folder), "--save", "",
-                "--appendonly", "yes", "--appendfsync", "everysec",
-                "--maxmemory-policy", "noeviction",
-            ],
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )  # fmt: skip
-        until(self._answers, 20, "Redis answers")
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [
+                    str(binary), "--port", "0", "--unixsocket", str(self.socket),
+                    "--unixsocketperm", "700", "--dir", str(self.folder), "--save", "",
+                    "--appendonly", "yes", "--appendfsync", "everysec",
+                    "--maxmemory-policy", "noeviction",
+                ],
+                stdout=log,
+                stderr=log,
+            )  # fmt: skip
+        until(self._answers, 120, "Redis answers", lambda: tail(self._log))
 
     def kill(self) -> None:
         assert self.process is not None
         os.kill(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
 
     def close(self) -> None:
         if self.process is not None:
             self.process.terminate()
-            self.process.wait(20)
+            self.process.wait(60)
         shutil.rmtree(self._sockets)
 
     def connection(self) -> redis.Redis:

@@ -74,7 +74,7 @@ class Rig:
     def __init__(
         self,
         folder: Path,
-        lease: float = 30.0,
+        lease: float = 3600.0,
         notify: str = "",
         connection: redis.Redis | None = None,
     ) -> None:
@@ -139,7 +139,12 @@ class Rig:
             self.dispatcher.push([queue])
             return self.sent.take(queue) if queue in self.sent.queues() else None
 
-        found = until(sent, 10, f"{queue} is due")
+        found = until(
+            sent,
+            60,
+            f"{queue} is due",
+            lambda: f"waiting, claims: {self.depth(queue)}; sent: {self.sent.queues()}",
+        )
         assert found is not None
         return found
 

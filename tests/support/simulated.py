@@ -33,7 +33,7 @@ def serving(folder: Path, text: str) -> Iterator[Simulator]:
 def all_ended(folder: Path) -> Iterator[Simulator]:
     """Twenty jobs, all of which have ended."""
     with serving(folder, FAST) as simulator:
-        until(lambda: simulator.call("describe")["t"] > 10, 30, "all jobs have ended")
+        until(lambda: simulator.call("describe")["t"] > 10, 120, "all jobs have ended")
         yield simulator
 
 

@@ -18,7 +18,7 @@ from gangamon.client import Client
 from gangamon.store.redis import RedisStore
 from tests.support.local_jobs import ROOT
 from tests.support.redis import PrivateRedis
-from tests.support.waiting import until
+from tests.support.waiting import tail, until
 
 OWNER = "alice"
 LEASE = 3.0
@@ -75,8 +75,9 @@ class Service:
             if not name.startswith("beat"):  # it says nothing; its ticks will
                 until(
                     lambda name=name: "ready: " in self.said(name, seen.get(name, 0)),
-                    60,
+                    120,
                     f"{name} is ready",
+                    lambda name=name: tail(self._log(name)),
                 )
 
     def supervise(self) -> None:
@@ -107,23 +108,26 @@ class Service:
         for one in tree:
             with contextlib.suppress(psutil.NoSuchProcess):
                 one.kill()
-        process.wait(10)
-        psutil.wait_procs(tree, 10)
+        process.wait(60)
+        psutil.wait_procs(tree, 60)
 
     def close(self) -> None:
+        """End all of it. What it logged last is printed: pytest shows that with a failure."""
         self._over.set()
         if self._supervisor.is_alive():
-            self._supervisor.join(10)
+            self._supervisor.join(60)
         for name in list(self._running):
             self.kill(name)
         left = [process for process in self._all if process.is_running()]
         for process in left:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(left, 10)
+        psutil.wait_procs(left, 60)
         if self._messages is not None:
             self._messages.close()
         self.redis.close()
+        for log in sorted((self.folder / "logs").iterdir()):
+            print(tail(log))
 
     def said(self, name: str, since: int = 0) -> str:
         """What a process has logged."""

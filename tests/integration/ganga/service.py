@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gangamon import settings
 from gangamon.client import Client
+from tests.support.waiting import tail
 
 
 class Service:
@@ -28,6 +29,9 @@ class Service:
         self._run("down")
 
     def close(self) -> None:
+        """End it. What it logged last is printed: pytest shows that with a failure."""
+        for log in sorted(self.state.rglob("*.log")):
+            print(tail(log))
         self.down()
         shutil.rmtree(self.state)
 
@@ -40,7 +44,7 @@ class Service:
             env=self.environ,
             capture_output=True,
             text=True,
-            timeout=110,
+            timeout=240,  # longer than any patience of the command itself
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr

@@ -30,8 +30,11 @@ facts = {}
 
 def until(condition, within, what):
     deadline = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > deadline:
+    while True:
+        late = time.monotonic() > deadline  # before the last look, however long that lasts
+        if condition():
+            return
+        if late:
             facts["gave up"] = what
             facts["jobs"] = [(j.id, j.status, [s.status for s in j.subjobs]) for j in jobs]
             done()
@@ -129,7 +132,7 @@ class Session:
         path = self.gangadir / "gangamon" / "repository.json"
         return str(json.loads(path.read_text())["id"])
 
-    def run(self, script: str, *options: str, within: float = 90) -> Result:
+    def run(self, script: str, *options: str, within: float = 300) -> Result:
         """Run a script to its end; AssertionError with the output if it does not get there."""
         self._count += 1
         place = self.folder / f"session{self._count}"

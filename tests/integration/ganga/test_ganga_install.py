@@ -24,7 +24,7 @@ def test_it_takes_the_place_of_gangas_own_monitoring(ganga: Session) -> None:
         heard = []
         component.run_monitoring_task(asked, [1])
         component.run_monitoring_task(lambda jobs: heard.extend(jobs), [2])
-        until(lambda: sorted(heard) == [1, 2], 10, "both ways of asking a backend work")
+        until(lambda: sorted(heard) == [1, 2], 120, "both ways of asking a backend work")
         from GangaCore.Utility.Config import getConfig
         facts["services"] = getConfig("MonitoringServices")["*/*"]
     """).facts
@@ -47,7 +47,7 @@ def test_bad_settings_leave_ganga_as_it_is(ganga: Session) -> None:
         j = single("echo")
         runMonitoring()
         j.submit()
-        until(lambda: j.status == "completed", 60, "Ganga has completed it")
+        until(lambda: j.status == "completed", 120, "Ganga has completed it")
     """)
     assert result.facts["class"] == "AsyncMonitoringService"
     assert result.output.count("gangamon is off in this session") == 1
@@ -92,7 +92,7 @@ def test_patches_can_be_switched_off(ganga: Session) -> None:
         j.postprocessors[0].overwrite = True
         runMonitoring()
         j.submit()
-        until(lambda: j.status == "completed", 40, "the job is over")
+        until(lambda: j.status == "completed", 120, "the job is over")
         """,
         "-o[Gangamon]PatchTextMerger=False",
         "-o[Gangamon]PatchMasterStatus=False",

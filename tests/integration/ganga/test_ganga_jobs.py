@@ -23,7 +23,7 @@ def test_a_split_job_is_merged_once_and_by_the_service(ganga: Session) -> None:
                                             failIfFound=False, checkSubjobs=False))
         runMonitoring()
         j.submit()
-        until(lambda: j.status in ("completed", "failed"), 40, "the job is over")
+        until(lambda: j.status in ("completed", "failed"), 120, "the job is over")
         facts.update(status=j.status, states=states(j), merges=merges, lags=list(component.lags))
         facts["merged"] = open(j.outputdir + "stdout").read()
         facts["summary"] = open(j.outputdir + "stdout.merge_summary").read()
@@ -57,7 +57,7 @@ def test_a_checker_that_fails_fails_the_job(ganga: Session, on_subjobs: bool) ->
                                             checkSubjobs={on_subjobs}))
         runMonitoring()
         j.submit()
-        until(lambda: j.status in ("completed", "failed"), 40, "the job is over")
+        until(lambda: j.status in ("completed", "failed"), 120, "the job is over")
         facts.update(status=j.status, states=states(j))
     """).facts
     assert found["status"] == "failed"
@@ -72,13 +72,13 @@ def test_a_failed_subjob_fails_the_master_and_resubmit_mends_it(ganga: Session) 
         j = make(["echo one", f"test -e {flag} && echo two", "echo three"])
         runMonitoring()
         j.submit()
-        until(lambda: j.status in ("completed", "failed"), 40, "the job is over")
+        until(lambda: j.status in ("completed", "failed"), 120, "the job is over")
         facts["first"] = [j.status, *states(j)]
         facts["exitcode"] = j.subjobs(1).backend.exitcode
         open(flag, "w").close()
         j.resubmit()
         facts["resubmitted"] = j.status
-        until(lambda: j.status in ("completed", "failed"), 40, "the job is over again")
+        until(lambda: j.status in ("completed", "failed"), 120, "the job is over again")
         facts["second"] = [j.status, *states(j)]
         facts["attempts"] = [s.info.submit_counter for s in j.subjobs]
         facts["merged"] = open(j.outputdir + "stdout").read()
@@ -102,10 +102,10 @@ def test_resubmitting_one_subjob_by_itself(ganga: Session) -> None:
         j = make(["echo one", f"test -e {flag}"], files=())
         runMonitoring()
         j.submit()
-        until(lambda: j.status in ("completed", "failed"), 40, "the job is over")
+        until(lambda: j.status in ("completed", "failed"), 120, "the job is over")
         open(flag, "w").close()
         j.subjobs(1).resubmit()
-        until(lambda: j.status == "completed", 40, "the job is over again")
+        until(lambda: j.status == "completed", 120, "the job is over again")
         facts["states"] = states(j)
     """).facts
     assert found["states"] == ["completed", "completed"]
@@ -122,7 +122,7 @@ def test_a_job_that_is_not_split(ganga: Session) -> None:
         def over():
             seen.add(good.status)  # 'submitted' may be over before the first look
             return good.status == "completed" and bad.status == "failed"
-        until(over, 40, "both are over")
+        until(over, 120, "both are over")
         facts.update(seen=sorted(seen - {"submitted"}))
         facts["exitcodes"] = [x.backend.exitcode for x in (good, bad)]
         facts["stdout"] = open(good.outputdir + "stdout").read()
@@ -143,14 +143,14 @@ def test_kill(ganga: Session, service: Service, split: bool) -> None:
         runMonitoring()
         j.submit()
         parts = list(j.subjobs) or [j]
-        until(lambda: all(p.status == "running" for p in parts), 30, "it runs")
+        until(lambda: all(p.status == "running" for p in parts), 120, "it runs")
         pids = [p.backend.id for p in parts]
         facts["lived"] = all(map(lives, pids))
         j.kill()
         facts["killed"] = [j.status, *states(j)]
         for p in pids:  # Ganga kills the wrapper's process group, of which the application is
-            until(lambda: not lives(p), 20, "the process ends")
-        until(lambda: component.link.settled, 20, "the service has taken it in")
+            until(lambda: not lives(p), 120, "the process ends")
+        until(lambda: component.link.settled, 120, "the service has taken it in")
         facts["after"] = [j.status, *states(j)]
     """).facts
     assert found["lived"]
@@ -166,10 +166,10 @@ def test_kill_of_one_subjob_ends_the_master_with_the_others(ganga: Session) -> N
         j.backend.batchsize = 2
         runMonitoring()
         j.submit()
-        until(lambda: states(j) == ["running", "running"], 30, "both run")
+        until(lambda: states(j) == ["running", "running"], 120, "both run")
         j.subjobs(0).kill()
         facts["master"] = j.status
-        until(lambda: j.status not in ("submitted", "running"), 40, "the job is over")
+        until(lambda: j.status not in ("submitted", "running"), 120, "the job is over")
         facts["end"] = [j.status, *states(j)]
     """).facts
     assert found == {"master": "running", "end": ["killed", "killed", "completed"]}
@@ -181,11 +181,11 @@ def test_force_status_ends_it_for_the_service_too(ganga: Session, service: Servi
         j = single("sleep 100")
         runMonitoring()
         j.submit()
-        until(lambda: j.status == "running", 30, "it runs")
+        until(lambda: j.status == "running", 120, "it runs")
         j.force_status("failed")
         facts["status"] = j.status
-        until(lambda: 0 not in component.engine.roster, 20, "it is let go")
-        until(lambda: component.link.settled, 20, "the service has taken it in")
+        until(lambda: 0 not in component.engine.roster, 120, "it is let go")
+        until(lambda: component.link.settled, 120, "the service has taken it in")
     """).facts
     assert found["status"] == "failed"
     assert service.client().snapshot(ganga.repository, 0) is None
@@ -198,22 +198,22 @@ def test_remove_and_copy(ganga: Session, service: Service) -> None:
         j = make([f"test -e {go} || sleep 100", "echo b"])
         runMonitoring()
         j.submit()
-        until(lambda: j.status == "running" and j.subjobs(1).status == "completed", 40, "runs")
+        until(lambda: j.status == "running" and j.subjobs(1).status == "completed", 120, "runs")
         k = j.copy()
         facts["copy"] = [k.status, *states(k)]
         j.remove()
         open(go, "w").close()
         k.submit()
-        until(lambda: k.status == "completed", 40, "the copy is over")
+        until(lambda: k.status == "completed", 120, "the copy is over")
         facts["end"] = [k.id, k.status, *states(k)]
         facts["left"] = [x.id for x in jobs]
-        until(lambda: component.link.settled, 20, "the service has taken it in")
+        until(lambda: component.link.settled, 120, "the service has taken it in")
     """).facts
     assert found["copy"] == ["new"]
     assert found["end"] == [1, "completed", "completed", "completed"]
     assert found["left"] == [1]
     client = service.client()
-    until(lambda: client.snapshot(ganga.repository, 0) is None, 10, "the service forgets it")
+    until(lambda: client.snapshot(ganga.repository, 0) is None, 120, "the service forgets it")
 
 
 def test_a_backend_without_a_plugin_is_left_alone(ganga: Session) -> None:
@@ -226,7 +226,7 @@ def test_a_backend_without_a_plugin_is_left_alone(ganga: Session) -> None:
         runMonitoring()
         for x in (j, k, other):
             x.submit()
-        until(lambda: other.status == "completed", 40, "the other is over")
+        until(lambda: other.status == "completed", 120, "the other is over")
         facts["states"] = [j.status, k.status]
     """)
     assert result.facts["states"] == ["submitted", "submitted"]

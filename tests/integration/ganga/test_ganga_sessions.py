@@ -25,7 +25,7 @@ def test_quit_and_reopen(ganga: Session, service: Service) -> None:
         k = single("sleep 2")
         runMonitoring()
         j.submit(); k.submit()
-        until(lambda: sent(0, 1), 20, "the service has taken them in")
+        until(lambda: sent(0, 1), 120, "the service has taken them in")
         facts["states"] = states(j)
     """)
     assert first.exit < 10
@@ -36,12 +36,12 @@ def test_quit_and_reopen(ganga: Session, service: Service) -> None:
         view = client.snapshot(ganga.repository, master)
         return view is not None and view.final is not None
 
-    until(lambda: ended(0) and ended(1), 60, "the service has merged without a session")
+    until(lambda: ended(0) and ended(1), 120, "the service has merged without a session")
     second = ganga.run("""
         j, k = jobs(0), jobs(1)
         facts["before"] = [j.status, k.status]
         runMonitoring()
-        until(lambda: j.status == k.status == "completed", 30, "both are over")
+        until(lambda: j.status == k.status == "completed", 120, "both are over")
         facts["seconds"] = time.monotonic() - PROMPT
         facts["states"] = states(j)
         facts["merged"] = open(j.outputdir + "stdout").read()
@@ -63,7 +63,7 @@ def test_a_script_without_monitoring_hands_its_jobs_over(ganga: Session, service
         j = jobs(0)
         facts["before"] = [j.status, *states(j)]
         runMonitoring()
-        until(lambda: j.status == "completed", 40, "it is over")
+        until(lambda: j.status == "completed", 120, "it is over")
     """)
     assert second.facts["before"] == ["submitted"] * 3
 
@@ -80,7 +80,7 @@ def test_without_the_service_commands_are_kept_and_calls_are_fast(
         begun = time.monotonic()
         j.submit()
         facts["submit"] = time.monotonic() - begun
-        until(lambda: "enqueue" in spooled(), 10, "it lies in the spool")
+        until(lambda: "enqueue" in spooled(), 120, "it lies in the spool")
         slowest = 0.0
         def away():
             global slowest
@@ -88,7 +88,7 @@ def test_without_the_service_commands_are_kept_and_calls_are_fast(
             j.status, len(jobs), str(jobs)
             slowest = max(slowest, time.monotonic() - begun)
             return component.link._told_away
-        until(away, 20, "the prompt has said so")
+        until(away, 120, "the prompt has said so")
         facts.update(slowest=slowest, states=states(j), spooled=spooled())
     """)
     assert first.facts["submit"] < 3
@@ -101,8 +101,8 @@ def test_without_the_service_commands_are_kept_and_calls_are_fast(
     second = ganga.run("""
         runMonitoring()
         j = jobs(0)
-        until(lambda: j.status == "completed", 40, "it is over")
-        until(lambda: component.link.settled and not spooled(), 20, "the spool is empty")
+        until(lambda: j.status == "completed", 120, "it is over")
+        until(lambda: component.link.settled and not spooled(), 120, "the spool is empty")
         facts["states"] = states(j)
     """)
     assert second.facts["states"] == ["completed", "completed"]
@@ -124,15 +124,14 @@ def test_the_service_goes_away_and_comes_back(
         runMonitoring()
         j = single("sleep 8")
         j.submit()
-        until(lambda: j.status == "running", 30, "it runs")
+        until(lambda: j.status == "running", 120, "it runs")
         gangamon("down")
-        until(lambda: component.link._told_away, 20, "the prompt has said so")
+        until(lambda: component.link._told_away, 120, "the prompt has said so")
         k = make(["echo a", "echo b"])
         k.submit()
         gangamon("up", "--no-flower")
-        until(lambda: j.status == k.status == "completed", 60, "both are over")
-    """,
-        within=110,
+        until(lambda: j.status == k.status == "completed", 120, "both are over")
+    """
     )
     assert result.output.count("the service does not answer") == 1
     assert result.output.count("the service is back") == 1
@@ -154,7 +153,7 @@ def test_a_server_that_hangs_does_not_hold_up_the_end(
             begun = time.monotonic()
             j.submit()
             facts["submit"] = time.monotonic() - begun
-            until(lambda: "enqueue" in spooled(), 20, "it lies in the spool")
+            until(lambda: "enqueue" in spooled(), 120, "it lies in the spool")
         """)
     assert result.facts["submit"] < 3
     assert result.exit < 10
@@ -172,7 +171,7 @@ def test_many_subjobs_are_right_soon_after_the_prompt(ganga: Session, service: S
         view = client.snapshot(ganga.repository, 0)
         return view is not None and view.final is not None
 
-    until(over, 80, "the service has merged without a session")
+    until(over, 120, "the service has merged without a session")
     found = ganga.run("""
         runMonitoring()
         j = jobs(0)
@@ -183,7 +182,7 @@ def test_many_subjobs_are_right_soon_after_the_prompt(ganga: Session, service: S
             status = j.status
             slowest = max(slowest, time.monotonic() - begun)
             return status == "completed"
-        until(right, 30, "it is over")
+        until(right, 120, "it is over")
         facts.update(seconds=time.monotonic() - PROMPT, slowest=slowest, states=states(j))
     """).facts
     assert found["seconds"] < 5
@@ -208,10 +207,11 @@ def test_an_emptied_store_is_filled_again(
         j.submit()
         k = single("sleep 9")
         k.submit()
-        until(lambda: [*states(j), k.status] == ["completed", "running", "running"], 40, "they run")
+        running = ["completed", "running", "running"]
+        until(lambda: [*states(j), k.status] == running, 120, "they run")
         epoch = component.link.epoch
         redis.Redis.from_url(instance.redis_url(settings.load())).flushall()
-        until(lambda: j.status == k.status == "completed", 60, "both are over")
+        until(lambda: j.status == k.status == "completed", 120, "both are over")
         facts["merged"] = open(j.outputdir + "stdout").read().count("Start of file")
         assert component.link.epoch != epoch
     """
@@ -229,18 +229,18 @@ def test_another_sessions_jobs_are_left_to_it(ganga: Session) -> None:
             """
             runMonitoring()
             j = jobs(0)
-            until(lambda: j.status == "running", 40, "it runs")
+            until(lambda: j.status == "running", 120, "it runs")
             (Path.home() / "held").touch()
-            until(lambda: j.status == "completed", 60, "it is over")
+            until(lambda: j.status == "completed", 120, "it is over")
         """,
         )
-        until((ganga.gangadir.parent / "held").exists, 60, "the first session holds the job")
+        until((ganga.gangadir.parent / "held").exists, 120, "the first session holds the job")
         second = ganga.run("""
             runMonitoring()
             def locked():
                 watched = component.engine.roster.get(0)
                 return watched is not None and watched.resolve_at > 0
-            until(locked, 30, "it has found that the job is not its own")
+            until(locked, 120, "it has found that the job is not its own")
             facts["status"] = jobs(0).status
             (Path.home() / "seen").touch()
         """)
@@ -268,7 +268,7 @@ def test_a_refused_command_is_compared_and_made_good(ganga: Session, service: Se
         runMonitoring()
         j = make(["echo a", "echo b"])
         j.submit()
-        until(lambda: j.status == "completed", 60, "the job is over")
+        until(lambda: j.status == "completed", 120, "the job is over")
         facts["states"] = states(j)
     """)
     assert result.facts["states"] == ["completed", "completed"]

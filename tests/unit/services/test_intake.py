@@ -287,7 +287,7 @@ VALUES = st.recursive(
 
 
 @given(kind=WORDS | VALUES, fields=st.dictionaries(WORDS, VALUES))
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 def test_any_object_is_a_command_or_has_faults(kind: object, fields: dict[str, Any]) -> None:
     """``from_wire`` raises nothing but Faults, whatever json it is given."""
     body = {"v": 1, "id": "x", "repository": REPOSITORY, **fields, "kind": kind}

@@ -232,7 +232,7 @@ def test_an_append_that_waited_for_a_compaction_is_not_lost(
             waiting.set()
             late.start()
             # It waits for the lock of the very file that is about to be replaced.
-            until(lambda: open_files(path) > 2, 10, "the append has the file open")
+            until(lambda: open_files(path) > 2, 60, "the append has the file open")
         fsync(descriptor)
 
     def open_files(of: Path) -> int:

@@ -256,7 +256,7 @@ def test_a_worker_that_lost_its_lease_changes_nothing(rig: Rig, answer: object) 
     assert claim is not None
 
     def asleep(*_: object) -> dict[str, Observation]:
-        until(rig.store.rescue, 5, "the lease expires")
+        until(rig.store.rescue, 60, "the lease expires")
         if isinstance(answer, Exception):
             raise answer
         return {f"{OWNER}:{REPOSITORY}/7.0": DONE}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -18,7 +19,7 @@ def names(spool: Spool) -> list[str]:
 
 def test_order_is_the_order_of_submission(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also when many come within one tick of the clock, and when the clock stands still."""
-    monkeypatch.setattr("gangamon.store.spool.time.time_ns", lambda: 5)
+    monkeypatch.setattr("gangamon.store.spool.time", SimpleNamespace(time_ns=lambda: 5))
     spool = Spool(tmp_path / "s")
     ids = [f"c{n % 10}-{n}" for n in range(100)]
     for command_id in ids:
