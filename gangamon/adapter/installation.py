@@ -107,6 +107,12 @@ def _patch(chosen: options.Options) -> None:
             "JobRegistry.getIndexCache",
             "lists of loaded subjobs are slow",
         ),
+        (
+            chosen.PatchSubjobLoad,
+            patches.patch_subjob_load,
+            "SubJobXMLList._getItem",
+            "a session that is opened again is slow to show what has changed",
+        ),
     ):
         if wanted and not apply():
             logger.warning(

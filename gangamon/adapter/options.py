@@ -17,8 +17,10 @@ class Options:
     PatchMasterStatus: bool = True
     PatchFlush: bool = True
     PatchIndexCache: bool = True
+    PatchSubjobLoad: bool = True
     ScanInterval: float = 1.0
     NoticeAfter: float = 5.0
+    Autostart: bool = True
 
 
 _MEANING = {
@@ -27,8 +29,10 @@ _MEANING = {
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",
+    "PatchSubjobLoad": "False: each subjob that has changed is loaded before it is shown",
     "ScanInterval": "seconds between two looks for jobs to hand over",
     "NoticeAfter": "seconds without the service before the prompt says so",
+    "Autostart": "False: do not start the service when this session needs it and none runs",
 }
 
 

@@ -162,3 +162,26 @@ def patch_index_cache() -> bool:
 
     JobRegistry.getIndexCache = lambda self, obj: index_entry(obj)
     return True
+
+
+def patch_subjob_load() -> bool:
+    """``SubJobXMLList._getItem`` applies what waited for a subjob when it has loaded it. False: not
+    the method this was written for; updates then load their subjobs."""
+    from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
+
+    stock = SubJobXMLList._getItem
+    if not fits(stock, ("self", "index")):
+        return False
+    from gangamon.adapter.repository import backlog
+
+    def get_item(self: Any, index: Any) -> Any:
+        if index in self._cachedJobs:
+            return stock(self, index)
+        job = stock(self, index)
+        if backlog.current.backlog is not None:
+            backlog.current.backlog.loaded(self, index, job)
+        return job
+
+    SubJobXMLList._getItem = get_item
+    backlog.current.patched = True
+    return True

@@ -14,6 +14,8 @@ from GangaCore.Core.GangaRepository.Registry import RegistryKeyError, RegistryLo
 from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 from GangaCore.GPIDev.Lib.Job.utils import lazyLoadJobBackend, lazyLoadJobStatus
 
+from gangamon.adapter.repository import backlog
+
 
 class Locked(Exception):
     """Another session owns the job."""
@@ -49,6 +51,11 @@ class Reader:
             raise Gone(str(error)) from error
         return job
 
+    def reload(self, master: int) -> None:
+        """Read a job anew, which another session may have written. Raises Gone, Locked."""
+        self.master(master)
+        self._registry.repository.load([master])
+
     def _job(self, master: int) -> Any:
         try:
             job = stripProxy(self._registry[master])
@@ -70,7 +77,9 @@ class Subjobs:
         return len(self._list)
 
     def statuses(self) -> list[str]:
-        if hasattr(self._list, "getAllSJStatus"):
+        if self._lazy and backlog.current.backlog is not None:
+            backlog.current.backlog.verify(self._list)
+        if self._lazy:
             return list(self._list.getAllSJStatus())
         return [stripProxy(sub).status for sub in self._list]
 

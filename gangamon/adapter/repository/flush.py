@@ -21,6 +21,7 @@ from GangaCore.Core.GangaRepository.PickleStreamer import to_file as pickle_to_f
 from GangaCore.GPIDev.Base.Objects import Node
 from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 
+from gangamon.adapter.repository.backlog import current
 from gangamon.adapter.repository.files import replace, replace_in_new_directory
 from gangamon.adapter.repository.index import SubjobIndex
 
@@ -47,7 +48,7 @@ class Flusher:
         """Make durable what has changed in a loaded, split job. Raises what Ganga's would."""
         number = job.id
         written = self._jobs.get(number)
-        if written is None or written.job is not job:
+        if written is None or not written.of(job):
             written = self._jobs[number] = _Written(job)
         job._dirty = False  # what changes from now on asks for the next flush
         try:
@@ -122,7 +123,8 @@ class Flusher:
         for sub in range(total):
             if sub in written.index:
                 continue
-            entry = written.durable(sub, known)
+            kept = current.backlog and current.backlog.durable(subjobs, sub)
+            entry = kept or known.get(sub)
             if entry is None:
                 with self._piece(written):
                     entry = dict(self._registry.getIndexCache(stripProxy(subjobs[sub])))
@@ -166,7 +168,7 @@ class Flusher:
     def _rest(self) -> None:
         """Between two pieces of an automatic flush; at the end of a session there is no time."""
         thread: Any = self._registry.flush_thread
-        if threading.current_thread() is thread and not thread.stopped:
+        if not thread.stopped and threading.current_thread() is thread:
             time.sleep(REST)
 
 
@@ -195,13 +197,15 @@ class _Written:
         self.folder = os.path.dirname(repository.get_fn(job.id))
         self.name = repository.dataFileName
         self.index_path = os.path.join(self.folder, INDEX)
+        self.subjobs = stripProxy(job.subjobs)
         self.index = SubjobIndex()
         self.text = b""
         self.entry: dict[str, Any] = {}
 
-    @property
-    def subjobs(self) -> Any:
-        return stripProxy(self.job.subjobs)
+    def of(self, job: Any) -> bool:
+        """Whether this is of the job as it is in memory now; it may have been loaded anew, after
+        another session wrote it, or split again."""
+        return job is self.job and stripProxy(job.subjobs) is self.subjobs
 
     def loaded(self) -> list[tuple[int, Any]]:
         """The subjobs in memory, in the order of their ids."""
@@ -209,9 +213,6 @@ class _Written:
         if cached is not None:
             return sorted(cached.copy().items(), key=lambda item: item[0])
         return list(enumerate(stripProxy(sub) for sub in self.subjobs))
-
-    def durable(self, sub: int, known: dict[int, Any]) -> Any:
-        return known.get(sub)
 
 
 def _clean(job: Any) -> None:

@@ -1,0 +1,240 @@
+"""Updates of subjobs that are not in memory: shown at once, applied when the subjob is loaded.
+
+To load a subjob from its XML takes 2 to 3 ms, and 10,000 of them half a minute. So an update is
+kept beside the list, and what Ganga shows of a subjob that is not loaded, the entry of the index,
+is changed. Whoever has the subjob loaded finds the update applied. The rest is loaded in the
+background, in slices: hooks must run, and the XML must be written.
+
+Only the subjobs are kept so of whose end nothing else can be made: those with output files,
+postprocessors or an application with a hook are loaded, for Ganga may fail them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from GangaCore.Core.exceptions import PluginManagerError
+from GangaCore.GPIDev.Adapters.IApplication import IApplication
+from GangaCore.GPIDev.Base.Proxy import stripProxy
+from GangaCore.Utility.logging import getLogger
+from GangaCore.Utility.Plugin import allPlugins
+
+from gangamon.adapter.repository.peek import Peek, peek
+from gangamon.adapter.repository.records import Records
+
+logger = getLogger("gangamon")
+
+#: What of an index entry tells the status.
+_SHOWN = ("status", "display:status")
+
+#: Subjobs verified between two rests, and seconds of a rest.
+_SLICE, _REST = 200, 0.001
+
+_HOOKS = ("postprocess", "postprocess_failed", "transition_update")
+
+
+@dataclass
+class _List:
+    """One master's. ``waiting``: sub -> its newest update. ``durable``: sub -> its index entry as
+    it was, and as it stays on disk until the subjob is written."""
+
+    master: Any
+    subjobs: Any
+    waiting: dict[int, Any] = field(default_factory=dict)
+    durable: dict[int, dict[str, Any]] = field(default_factory=dict)
+    recorded: bool = False
+
+
+class Backlog:
+    """``transition(job, update)`` applies an update to a loaded subjob; ``shown(update)`` is the
+    status to show. Any thread may load a subjob; all else is called by the adapter's."""
+
+    def __init__(self, transition: Callable[[Any, Any], None], shown: Callable[[Any], str]) -> None:
+        self._transition, self._shown = transition, shown
+        #: Where it is kept from one session to the next.
+        self.records: Records | None = None
+        self._lists: dict[int, _List] = {}
+        self._lock = threading.Lock()
+        current.backlog = self
+
+    def __len__(self) -> int:
+        return sum(len(found.waiting) for found in list(self._lists.values()))
+
+    # --- what is not loaded -----------------------------------------------------------------
+
+    def look(self, master: Any, sub: int) -> Peek | None:
+        """The subjob's status and attempt as the updates have made them; None: load it."""
+        subjobs = stripProxy(master.subjobs)
+        if not current.patched or sub not in subjobs._subjobIndexData:
+            return None
+        found = self._look_on_disk(subjobs, sub)
+        if found is None or not found.plain or not _idle(found.application):
+            return None
+        update = self._list(master, subjobs).waiting.get(sub)
+        if update is None:
+            return found
+        return Peek(self._shown(update), update.attempt, found.application, True)
+
+    def put(self, master: Any, update: Any) -> None:
+        """Keep an update of a subjob that ``look`` found."""
+        subjobs = stripProxy(master.subjobs)
+        kept = self._list(master, subjobs)
+        with self._lock:
+            if subjobs.isLoaded(update.sub):
+                loaded = True
+            else:
+                loaded = False
+                kept.waiting[update.sub] = update
+                entry = subjobs._subjobIndexData[update.sub]
+                kept.durable.setdefault(update.sub, entry)
+                subjobs._subjobIndexData[update.sub] = _with(entry, self._shown(update))
+        if loaded:  # by somebody, since it was looked at
+            self._transition(stripProxy(subjobs[update.sub]), update)
+
+    def _list(self, master: Any, subjobs: Any) -> _List:
+        kept = self._lists.get(master.id)
+        if kept is None or kept.subjobs is not subjobs:
+            kept = self._lists[master.id] = _List(master, subjobs)
+        return kept
+
+    def _look_on_disk(self, subjobs: Any, sub: int) -> Peek | None:
+        path = os.path.join(subjobs._jobDirectory, str(sub), subjobs._dataFileName)
+        try:
+            with open(path, encoding="utf-8") as file:
+                return peek(file.read())
+        except (OSError, UnicodeDecodeError):
+            return None  # Ganga knows what to do
+
+    def verify(self, subjobs: Any) -> None:
+        """Correct index entries that are older than their subjobs' XML: Ganga was killed between
+        the two. Does nothing for a list that was seen before."""
+        if getattr(subjobs, "_gangamon_verified", False):
+            return
+        subjobs._gangamon_verified = True
+        for n, (sub, entry) in enumerate(list(subjobs._subjobIndexData.items())):
+            if n % _SLICE == _SLICE - 1:
+                time.sleep(_REST)
+            path = os.path.join(subjobs._jobDirectory, str(sub), subjobs._dataFileName)
+            try:
+                if os.stat(path).st_ctime == entry.get("modified"):
+                    continue
+            except OSError:
+                pass
+            found = self._look_on_disk(subjobs, sub)
+            if found is None:
+                subjobs[sub]
+            elif found.status != entry.get("status"):
+                subjobs._subjobIndexData[sub] = _with(entry, found.status)
+                subjobs._dirty = True
+
+    # --- loading ----------------------------------------------------------------------------
+
+    def loaded(self, subjobs: Any, sub: int, job: Any) -> None:
+        """A subjob was loaded, by whomever: apply what waits for it, once."""
+        for kept in list(self._lists.values()):
+            if kept.subjobs is subjobs:
+                with self._lock:
+                    update = kept.waiting.pop(sub, None)
+                if update is not None:
+                    self._apply(job, update)
+                return
+
+    def _apply(self, job: Any, update: Any) -> None:
+        if int(job.info.submit_counter) != update.attempt:
+            return
+        try:
+            self._transition(job, update)
+        except Exception as error:  # noqa: BLE001 - user code runs in Ganga's transitions
+            logger.error("job %s: %s", job.getFQID("."), error)
+
+    def durable(self, subjobs: Any, sub: int) -> dict[str, Any] | None:
+        """The index entry of a subjob that is not written as it is shown; None: it is."""
+        for kept in list(self._lists.values()):
+            if kept.subjobs is subjobs:
+                return kept.durable.get(sub)
+        return None
+
+    def drain(self, seconds: float, rest: float = 0.002) -> bool:
+        """Load and apply for so long; whether something is left."""
+        until = time.monotonic() + seconds
+        for number, kept in list(self._lists.items()):
+            for sub in list(kept.waiting):
+                if time.monotonic() >= until:
+                    return True
+                try:
+                    kept.subjobs[sub]
+                except Exception as error:  # noqa: BLE001 - removed, or cannot be read
+                    logger.error("job %s.%s: %s", number, sub, error)
+                    kept.waiting.pop(sub, None)
+                time.sleep(rest)
+            if not kept.waiting:
+                self._written(number, kept)
+        return False
+
+    def _written(self, number: int, kept: _List) -> None:
+        """Everything was applied: make it durable before the record of it goes."""
+        registry = kept.master._getRegistry()
+        if registry is not None and kept.master._dirty:
+            registry._flush([kept.master])
+        del self._lists[number]
+        if kept.recorded and self.records is not None:
+            self.records.remove(number)
+
+    # --- from one session to the next -------------------------------------------------------
+
+    def keep(self, master: Any) -> None:
+        """Note on disk what waits: the master ends, and nobody will ask the service again."""
+        kept = self._lists.get(master.id)
+        if kept is not None and kept.waiting and self.records is not None:
+            self.records.write(master.id, list(kept.waiting.values()))
+            kept.recorded = True
+
+    def restore(self, load: Callable[[int], Any]) -> None:
+        """Take up what an earlier session left. ``load(master)``: the job, or None if it is gone;
+        raises if another session has it."""
+        if self.records is None:
+            return
+        for number, updates in self.records.read():
+            master = load(number)
+            if master is None:
+                self.records.remove(number)
+                continue
+            subjobs = stripProxy(master.subjobs)
+            kept = self._list(master, subjobs)
+            kept.recorded = True
+            for update in updates:
+                if not subjobs.isLoaded(update.sub) and update.sub in subjobs._subjobIndexData:
+                    found = self.look(master, update.sub)
+                    if found is None or found.attempt == update.attempt:
+                        self.put(master, update)
+
+
+def _with(entry: dict[str, Any], status: str) -> dict[str, Any]:
+    return {**entry, **{name: status for name in _SHOWN if name in entry}}
+
+
+@lru_cache
+def _idle(application: str) -> bool:
+    """Whether its hooks are those of Ganga's base class, which do nothing."""
+    try:
+        cls = allPlugins.find("applications", application)
+    except PluginManagerError:
+        return False
+    return all(getattr(cls, name) is getattr(IApplication, name) for name in _HOOKS)
+
+
+class _Current:
+    """The backlog of this session, None before it is made. ``patched``: whether it is told when a
+    subjob is loaded; without that everything is loaded at once."""
+
+    backlog: Backlog | None = None
+    patched = False
+
+
+current = _Current()

@@ -1,0 +1,45 @@
+"""Updates that a session leaves to the next one: a file per master job, json."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from GangaCore.Utility.logging import getLogger
+
+from gangamon.adapter.repository.files import replace
+
+logger = getLogger("gangamon")
+
+
+class Records:
+    """``folder/MASTER.json``: {"updates": [{...}, ...]}. ``make(**fields)``: an update."""
+
+    def __init__(self, folder: Path, make: Callable[..., Any]) -> None:
+        self._folder, self._make = folder, make
+
+    def write(self, master: int, updates: Sequence[Any]) -> None:
+        """Raises OSError."""
+        self._folder.mkdir(parents=True, exist_ok=True)
+        fields = [asdict(update) for update in updates]
+        replace(str(self._path(master)), [json.dumps({"updates": fields}).encode()])
+
+    def read(self) -> Iterator[tuple[int, list[Any]]]:
+        """(master, its updates) of each file; what cannot be read is named and left alone."""
+        for path in sorted(self._folder.glob("*.json")):
+            try:
+                found = json.loads(path.read_bytes())
+                yield int(path.stem), [self._make(**fields) for fields in found["updates"]]
+            except (OSError, ValueError, TypeError, KeyError) as error:
+                logger.warning("gangamon: %s cannot be read: %s", path, error)
+
+    def remove(self, master: int) -> None:
+        if self._path(master).exists():
+            os.unlink(self._path(master))
+
+    def _path(self, master: int) -> Path:
+        return self._folder / f"{master}.json"
