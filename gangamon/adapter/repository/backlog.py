@@ -19,11 +19,10 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from GangaCore.Core.exceptions import PluginManagerError
 from GangaCore.GPIDev.Adapters.IApplication import IApplication
 from GangaCore.GPIDev.Base.Proxy import stripProxy
 from GangaCore.Utility.logging import getLogger
-from GangaCore.Utility.Plugin import allPlugins
+from GangaCore.Utility.Plugin import PluginManagerError, allPlugins
 
 from gangamon.adapter.repository.peek import Peek, peek
 from gangamon.adapter.repository.records import Records
