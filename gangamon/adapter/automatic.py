@@ -11,6 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from GangaCore.Utility.Config import getConfig
@@ -20,7 +21,9 @@ from gangamon.adapter.background import Background
 from gangamon.adapter.enqueuer import PAUSE, SLICE
 from gangamon.adapter.reader import Reader, Subjobs
 from gangamon.adapter.watched import POLLED, Watched
+from gangamon.domain.command import UNSPLIT
 from gangamon.domain.status import JobStatus
+from gangamon.services import hold
 
 logger = getLogger("gangamon")
 
@@ -38,20 +41,25 @@ PATIENT, AT_MOST = 3.0, 300.0
 @dataclass
 class _Case:
     """What is known of one master. ``judged``: (completed, failed) when it was last looked at.
-    ``held``: something is about to be done, or is being done."""
+    ``held``: something is about to be done, or is being done. ``attempt``: the one that has failed
+    of a job that was not split, 0: none has."""
 
     watched: Watched
     judged: tuple[int, int] | None = None
     held: bool = False
     failures: int = 0
     retry_at: float = 0.0
+    attempt: int = 0
 
 
 class Automatic:
-    """Only the adapter's thread calls it; what it starts runs in another, one job at a time."""
+    """Only the adapter's thread calls it; what it starts runs in another, one job at a time.
 
-    def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
-        self._reader, self._alive = reader, alive
+    ``place``: the repository's directory, where masters are held that the service must not end.
+    """
+
+    def __init__(self, reader: Reader, alive: Callable[[], bool], place: Path) -> None:
+        self._reader, self._alive, self._place = reader, alive, place
         self._cases: dict[int, _Case] = {}
         self._waiting: deque[tuple[_Case, Callable[[_Case], None]]] = deque()
         self._now: _Case | None = None
@@ -63,6 +71,23 @@ class Automatic:
         """Whether its jobs are about to change: they must not be read, nor the job ended."""
         case = self._cases.get(watched.id)
         return case is not None and case.watched is watched and case.held
+
+    def prepare(self, watched: Watched) -> None:
+        """Before its jobs are handed over: the service must not end it while some of it may be
+        resubmitted. Raises Gone, Locked, DiskFull."""
+        wanted = bool(self._reader.master(watched.id).do_auto_resubmit)
+        if wanted and not self.keeps(watched):
+            hold.hold(self._place, watched.id)
+        elif not wanted:
+            self.let_go(watched)
+
+    def keeps(self, watched: Watched) -> bool:
+        """Whether the service waits for a decision."""
+        return hold.is_held(self._place, watched.id)
+
+    def let_go(self, watched: Watched) -> None:
+        """Nothing of it is going to be resubmitted."""
+        hold.let_go(self._place, watched.id)
 
     def mine(self) -> bool:
         return self._background.mine()
@@ -110,6 +135,7 @@ class Automatic:
 
     def forget(self, watched: Watched) -> None:
         """It is over, or not ours any more."""
+        self.let_go(watched)
         if not self.holds(watched):
             self._cases.pop(watched.id, None)
 
@@ -133,9 +159,8 @@ class Automatic:
             return None
         subjobs = Subjobs(master)
         if not len(subjobs):
-            final = view.final.status if ended and view.final is not None else None
-            again = final is JobStatus.FAILED and _may_resubmit(master) and _left(master)
-            return self._resubmit if again else None
+            case.attempt = _failed(view)
+            return self._resubmit if _may_resubmit(master) and self._stands(case, master) else None
         counts = Counter(subjobs.statuses())
         case.judged = completed, failed = _tally(counts)
         if _hopeless(completed, failed) and any(counts[status] for status in POLLED):
@@ -143,6 +168,10 @@ class Automatic:
         if failed and _few(completed, failed) and _may_resubmit(master) and _candidates(subjobs):
             return self._resubmit
         return None
+
+    def _stands(self, case: _Case, master: Any) -> bool:
+        """Whether the failure of a job that was not split is that of its last attempt."""
+        return int(master.info.submit_counter) == case.attempt and _left(master)
 
     # --- doing, in the other thread -------------------------------------------------------------
 
@@ -160,7 +189,8 @@ class Automatic:
         master = self._reader.master(case.watched.id)
         subjobs = Subjobs(master)
         chosen = _candidates(subjobs) if len(subjobs) else []
-        if master.status not in POLLED or (len(subjobs) and not chosen):
+        stands = bool(chosen) if len(subjobs) else self._stands(case, master)
+        if master.status not in POLLED or not stands:
             return  # the user was faster
         what = f"{len(chosen)} failed subjobs" if chosen else "it failed"
         logger.warning("gangamon: auto-resubmit of job %s: %s", master.id, what)
@@ -182,6 +212,11 @@ class Automatic:
             case.judged[1] if case.judged else 0,
         )
         master.auto_kill()
+
+
+def _failed(view: Any) -> int:
+    job = view.jobs.get(UNSPLIT) if view is not None else None
+    return int(job.attempt) if job is not None and job.status is JobStatus.FAILED else 0
 
 
 def _tally(counts: Counter[str]) -> tuple[int, int]:

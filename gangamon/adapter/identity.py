@@ -9,18 +9,22 @@ import uuid
 from pathlib import Path
 
 from gangamon.errors import BadSettings
+from gangamon.services.mode import FOLDER
 
 _ID = re.compile(r"[0-9a-f]{32}")
+
+#: The file that holds the id.
+NAME = "repository.json"
 
 
 def directory(gangadir: str) -> Path:
     """Where gangamon keeps what belongs to one repository."""
-    return Path(gangadir).expanduser().absolute() / "gangamon"
+    return Path(gangadir).expanduser().absolute() / FOLDER
 
 
 def repository_id(place: Path) -> str:
     """The repository's id: made once, by whichever session comes first, and never changed."""
-    path = place / "repository.json"
+    path = place / NAME
     if not path.exists():
         place.mkdir(mode=0o700, parents=True, exist_ok=True)
         _create(path, json.dumps({"id": uuid.uuid4().hex}) + "\n")

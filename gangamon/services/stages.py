@@ -14,12 +14,16 @@ from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost, TransientError
 from gangamon.protocols import JobStore, Master
 from gangamon.services.due import Dispatcher
+from gangamon.services.hold import held
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
 
 log = logging.getLogger(__name__)
 
 RETRY_BASE, RETRY_CAP = 2.0, 300.0
+
+#: Seconds until a master whose failed subjobs may be resubmitted is looked at again.
+HELD = 5.0
 
 #: A stage that fails by a bug (of a plugin, of ours) is given up after so many tries.
 BUG_TRIES = 5
@@ -64,8 +68,8 @@ class MasterStage(ABC):
         if master is None or master.attempt != int(attempt) or master.phase != self.stage:
             self.store.drop(token, queue, member)  # withdrawn, resubmitted or done
             return 0
-        if given_back(master.roots):
-            self.store.postpone(token, queue, member, RETRY_CAP)
+        if (wait := self._wait(master)) is not None:
+            self.store.postpone(token, queue, member, wait)
             return 0
         try:
             result = self.work(master)
@@ -81,6 +85,13 @@ class MasterStage(ABC):
             self.store.postpone(token, queue, member, wait)
             return 0
         return self._commit(token, member, master, result)
+
+    def _wait(self, master: Master) -> float | None:
+        """Seconds until its session may have decided whose the job is; None: it is ours."""
+        if given_back(master.roots):
+            return RETRY_CAP
+        failed = self.stage is Stage.MERGE and master.counts.get(JobStatus.FAILED, 0)
+        return HELD if failed and held(master.roots, master.id) else None
 
     def _commit(self, token: str, member: str, master: Master, result: Mapping[str, Any]) -> int:
         final = None

@@ -122,7 +122,7 @@ class Session:
         self.gangarc = home / ".gangarc"
         self.gangarc.write_text(
             f"{gangarc}gangadir = {self.gangadir}\nRUNTIME_PATH = {package()}\n"
-            f"ReleaseNotes = False\n[Local]\nlocation = {folder}\n"
+            f"ReleaseNotes = False\n[Local]\nlocation = {folder}\n[Gangamon]\nAutostart = False\n"
         )
         self.environ = {**environ, "HOME": str(home)}
         self._count = 0
