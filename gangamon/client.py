@@ -44,8 +44,8 @@ class Ack:
 
 @dataclass(frozen=True)
 class JobUpdate:
-    """One job's state. ``sub`` is -1 for a job that was not split. ``ended_at``: end at the
-    backend, seconds since the epoch."""
+    """One job's state. ``sub`` is -1 for a job that was not split. ``ended_at``, ``started_at``: at
+    the backend, seconds since the epoch; known once the backend has said that it ended."""
 
     sub: int
     attempt: int
@@ -53,6 +53,7 @@ class JobUpdate:
     status: JobStatus
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     ended_at: float | None = None
+    started_at: float | None = None
 
 
 @dataclass(frozen=True)
@@ -271,6 +272,9 @@ class Client:
     def lanes(self) -> Mapping[str, LaneRecord]:
         return {name: self.store.lane(name) for name in self.store.lanes()}
 
+    def lane(self, name: str) -> LaneRecord:
+        return self.store.lane(name)
+
     def lags(self, lane: str) -> Sequence[float]:
         """The last detection lags of a lane: end at the backend to commit, seconds."""
         return self.store.lags(lane)
@@ -319,8 +323,8 @@ def _read(path: Path) -> str:
 
 
 def _as_update(sub: int, job: Job) -> JobUpdate:
-    ended = job.evidence.ended_at if job.evidence else None
-    return JobUpdate(sub, job.attempt, job.restart, job.status, job.attributes, ended)
+    times = (job.evidence.ended_at, job.evidence.started_at) if job.evidence else ()
+    return JobUpdate(sub, job.attempt, job.restart, job.status, job.attributes, *times)
 
 
 def _final(
@@ -342,7 +346,7 @@ def _parse(fields: Mapping[str, str]) -> Update:
         final = _final(int(fields["a"]), JobStatus(fields["s"]), results)
         return Update(epoch, at, master, final=final)
     jobs = tuple(
-        JobUpdate(sub, attempt, restart, JobStatus(status), attributes, ended)
-        for sub, attempt, restart, status, attributes, ended in json.loads(fields["d"])
+        JobUpdate(sub, attempt, restart, JobStatus(status), attributes, *times)
+        for sub, attempt, restart, status, attributes, *times in json.loads(fields["d"])
     )
     return Update(epoch, at, master, jobs=jobs)

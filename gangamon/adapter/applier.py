@@ -11,6 +11,7 @@ from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.enqueuer import PAUSE, SLICE
 from gangamon.adapter.reader import Reader, Subjobs
+from gangamon.adapter.times import stamp
 from gangamon.adapter.watched import POLLED, Watched
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.job import Version
@@ -78,11 +79,13 @@ class Applier:
         if old not in POLLED and old != "completing":
             return  # the user, or Ganga, has ended it: that stands
         _attributes(job, update.attributes)
+        stamp(job, update)
         status = shown(update.status)
         if status == old or (update.sub == UNSPLIT and update.status in FINAL):
             return  # the end of a job that was not split comes with its master's record
         if update.status in FINAL:
             job.updateStatus(status, update_master=False)
+            watched.shown[update.sub] = update.attempt
             if update.ended_at is not None:
                 self.lags.append(time.time() - update.ended_at)
         elif status in job.status_graph[old]:
@@ -122,7 +125,7 @@ class Applier:
 def _newer(watched: Watched, update: Any) -> bool:
     version = Version(update.attempt, update.restart, RANK[update.status])
     return bool(
-        update.attempt == watched.attempts.get(update.sub)
+        update.attempt == watched.attempts.get(update.sub) != watched.shown.get(update.sub)
         and version > watched.versions.get(update.sub, _OLDEST)
     )
 

@@ -10,16 +10,21 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from GangaCore import GANGA_SWAN_INTEGRATION
 from GangaCore.Core.GangaThread import GangaThread
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter import identity
+from gangamon.adapter import identity, rates
 from gangamon.adapter.engine import Engine
+from gangamon.adapter.following import Following, masters
 from gangamon.adapter.link import Link
+from gangamon.adapter.loop import Loop
 from gangamon.adapter.options import Options
+from gangamon.adapter.ownership import Ownership
 from gangamon.adapter.reader import Reader
 from gangamon.settings import Settings
 
@@ -45,9 +50,10 @@ class Monitoring(GangaThread):
     ) -> None:
         super().__init__("Gangamon", auto_register=False, critical=False)
         self.daemon = True
-        self.alive, self.enabled = True, False
+        self.alive = True
+        self.following = Following()
         self.heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
-        self._loop: asyncio.AbstractEventLoop | None = None
+        self._loop: Loop | None = None
         self._loop_lock = threading.Lock()
         gangadir = str(getConfig("Configuration")["gangadir"])
         place = identity.directory(gangadir)
@@ -59,9 +65,15 @@ class Monitoring(GangaThread):
             roots,
             _tell,
             options.NoticeAfter,
+            rates.wishes,
         )
         self.engine = Engine(
-            Reader(registry_slice), self.link, self.heard, lambda: self.alive, options.ScanInterval
+            Reader(registry_slice),
+            self.link,
+            self.heard,
+            lambda: self.alive,
+            rates.scan_interval(options.ScanInterval, Options.ScanInterval),
+            Ownership(place / "masters.lock", GANGA_SWAN_INTEGRATION),
         )
 
     @property
@@ -71,11 +83,16 @@ class Monitoring(GangaThread):
 
     # --- what Ganga calls -------------------------------------------------------------------
 
+    @property
+    def enabled(self) -> bool:
+        """Whether any job's status may change; Ganga's tasks run only while it is True."""
+        return bool(self.following)
+
     def enable(self) -> bool:
         if not self.alive:
             logger.error("Cannot start monitoring: it has already been stopped")
             return False
-        self.enabled = True
+        self.following.everything()
         self.heard.put(None)
         return True
 
@@ -83,18 +100,30 @@ class Monitoring(GangaThread):
         if not self.alive:
             logger.error("Cannot disable monitoring: it has already been stopped")
             return False
-        self.enabled = False
+        self.following.nothing()
         return True
 
     def runMonitoring(self, jobs: Any = None) -> bool:  # noqa: N802 (Ganga's name)
-        """Let the statuses of this session's jobs follow the service; returns at once.
+        """Let statuses follow the service, which is to look at these jobs now; returns at once.
 
-        ``jobs`` is accepted as by Ganga's own; all jobs are followed in any case.
+        ``jobs``: a job, an id, a slice, or a list of these; None: all jobs. If all are followed
+        already, that stays; else only these are, until the last of them is over.
         """
-        return self.enable()
+        if not self.alive:
+            logger.error("Cannot run the monitoring: it has already been stopped")
+            return False
+        chosen = None if jobs is None else masters(jobs)
+        if chosen is None:
+            self.following.everything()
+        else:
+            self.following.these(chosen)
+        for master in (None,) if chosen is None else sorted(chosen):
+            self.heard.put(("check", master))
+        return True
 
     def stop(self) -> None:
-        self.enabled = self.alive = False
+        self.alive = False
+        self.following.nothing()
         super().stop()
         self.heard.put(None)
         if self._loop is not None:
@@ -111,22 +140,15 @@ class Monitoring(GangaThread):
         """A running asyncio loop, as some backends want one for what the user types."""
         with self._loop_lock:
             if self._loop is None:
-                self._loop = asyncio.new_event_loop()
-                threading.Thread(
-                    target=self._loop.run_forever, name="gangamon-asyncio", daemon=True
-                ).start()
+                self._loop = Loop()
+                self._loop.begin()
             return self._loop
 
     def run_monitoring_task(self, monitoring_task: Any, jobs: Any) -> None:
         """Ganga's own asking of a backend, if somebody calls for it by hand."""
         if not self.enabled:
             return
-        if inspect.iscoroutinefunction(monitoring_task):
-            asyncio.run_coroutine_threadsafe(monitoring_task(jobs), self.loop)
-        else:
-            self.loop.call_soon_threadsafe(
-                self.loop.run_in_executor, None, lambda: monitoring_task(jobs=jobs)
-            )
+        self.loop.create_task(_asked(monitoring_task, jobs))
 
     # --- what the patches ask ---------------------------------------------------------------
 
@@ -146,7 +168,7 @@ class Monitoring(GangaThread):
         last = ""
         while self.alive:
             try:
-                self.engine.step(self.enabled)
+                self.engine.step(self.following)
             except Exception as error:  # the thread must live as long as Ganga
                 text = f"{type(error).__name__}: {error}"
                 if text != last:
@@ -157,6 +179,16 @@ class Monitoring(GangaThread):
             self.engine.close()
         except Exception as error:  # noqa: BLE001 - Ganga is closing around us
             logger.debug("gangamon: at the end: %s", error)
+
+
+async def _asked(task: Any, jobs: Any) -> None:
+    try:
+        if inspect.iscoroutinefunction(task):
+            await task(jobs)
+        else:
+            await asyncio.get_running_loop().run_in_executor(None, partial(task, jobs=jobs))
+    except Exception as error:
+        logger.warning("gangamon: %s", error, exc_info=True)
 
 
 def _tell(up: bool, away: float) -> None:

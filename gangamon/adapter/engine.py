@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import time
 from collections import defaultdict
@@ -11,13 +12,19 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
+from gangamon.adapter import teardown
 from gangamon.adapter.applier import Applier
+from gangamon.adapter.credentials import Credentials
 from gangamon.adapter.enqueuer import Enqueuer
 from gangamon.adapter.finisher import Finisher
-from gangamon.adapter.link import Link
+from gangamon.adapter.following import Following
+from gangamon.adapter.link import Link, new_id
+from gangamon.adapter.ownership import Ownership
 from gangamon.adapter.reader import Gone, Locked, Reader
 from gangamon.adapter.roster import Roster
 from gangamon.adapter.watched import Watched
+from gangamon.domain.command import UNSPLIT, Refresh
+from gangamon.domain.status import FINAL
 from gangamon.errors import BadInput, DiskFull, StoreUnavailable
 
 logger = getLogger("gangamon")
@@ -27,6 +34,9 @@ BLOCK = 0.25
 
 #: Seconds until a job that another session owns, or whose end failed, is tried again.
 RETRY = 30.0
+
+#: Seconds in which a session that ends hands over what it did not submit itself.
+CLOSE = 2.0
 
 #: Refused enqueues, or failed ends, after which a job is left alone.
 PATIENCE = 3
@@ -42,24 +52,30 @@ class Engine:
         heard: queue.SimpleQueue[Any],
         alive: Callable[[], bool],
         scan_interval: float,
+        ownership: Ownership,
     ) -> None:
         self._reader, self._link, self._heard, self._alive = reader, link, heard, alive
         self._enqueuer = Enqueuer(reader, link)
         self.applier = Applier(reader, alive)
         self._finisher = Finisher(reader, self.applier)
-        self.roster = Roster(reader, link, self._enqueuer)
+        self.roster = Roster(reader, link, self._enqueuer, ownership)
         self._scan_interval, self._scan_at = scan_interval, 0.0
+        self._ownership = ownership
+        self._credentials = Credentials(link)
+        self._backends: set[str] = set()
+        self._checks: set[int | None] = set()
         self._epoch = ""
 
-    def step(self, applying: bool) -> None:
-        """``applying``: whether monitoring is enabled, so that statuses may change. What this
-        session submits is handed over in any case."""
+    def step(self, following: Following) -> None:
+        """``following``: the jobs whose statuses may change. What this session submits is handed
+        over in any case."""
         self._hear()
-        self._scan(applying)
+        self._scan(following)
         self._look()
+        self._rest()
         try:
             if self._link.ready():
-                self._talk(applying)
+                self._talk(following)
                 return
         except StoreUnavailable:
             self._link.lost()
@@ -72,13 +88,15 @@ class Engine:
 
     def close(self) -> None:
         """The session ends: what it submitted last goes into the spool, and out if possible."""
+        deadline = time.monotonic() + CLOSE
         self._hear()
         self._scan_at = 0.0
-        self._scan(False)
+        self._scan(Following())
         for watched in self.roster:
-            watched.quiet_until = 0.0
+            watched.quiet_until, watched.sent_at = 0.0, -math.inf
             watched.look_at = 0.0 if watched.look_at is not None else None
-        self._look()
+        self._look(deadline)
+        teardown.tear_down(self._backends)
         try:
             if self._link.up:
                 self._link.flush()
@@ -89,57 +107,71 @@ class Engine:
 
     def _hear(self) -> None:
         while not self._heard.empty():
-            item = self._heard.get()
-            if item is not None:
-                self._scan_at = 0.0
-                self.roster.heard(item[1])
+            self._note(self._heard.get())
 
     def _wait(self) -> None:
         try:
-            item = self._heard.get(timeout=BLOCK)
+            self._note(self._heard.get(timeout=BLOCK))
         except queue.Empty:
             return
-        if item is not None:
-            self._scan_at = 0.0
-            self.roster.heard(item[1])
 
-    def _scan(self, applying: bool) -> None:
+    def _note(self, item: Any) -> None:
+        """(kind, master); of "check" the master may be None: all. None only wakes the thread."""
+        if item is None:
+            return
+        kind, master = item
+        self._scan_at = 0.0
+        if kind == "check":
+            self._checks.add(master)
+        else:
+            self.roster.heard(master)
+
+    def _scan(self, following: Following) -> None:
         now = time.monotonic()
-        if now >= self._scan_at:
-            self._scan_at = now + self._scan_interval
-            self.roster.scan(applying)
+        if now < self._scan_at:
+            return
+        self._scan_at = now + self._scan_interval
+        self.roster.scan(following)
+        if following.chosen and not self.roster.unfinished & following.chosen:
+            following.nothing()  # as by Ganga: all that was to be followed is over
+        if self._checks:
+            for watched in self.roster:
+                watched.check |= None in self._checks or watched.id in self._checks
+            self._checks.clear()
 
-    def _look(self) -> None:
+    def _look(self, deadline: float = math.inf) -> None:
+        """After ``deadline`` only at what was submitted here."""
         now = time.monotonic()
         for watched in list(self.roster):
+            if not watched.here and time.monotonic() > deadline:
+                continue
             due = watched.look_at is not None and now >= max(watched.look_at, watched.quiet_until)
             if due and watched.resolved and watched.refusals < PATIENCE:
                 self._careful(watched, self._enqueuer.look)
 
+    def _rest(self) -> None:
+        """What Ganga's own monitoring does beside."""
+        self._credentials.list_missing(self.roster)
+        backends = {watched.backend for watched in self.roster}
+        teardown.tear_down(self._backends - backends)
+        self._backends = backends
+
     # --- talk with the service --------------------------------------------------------------
 
-    def _talk(self, applying: bool) -> None:
+    def _talk(self, following: Following) -> None:
         if self._link.epoch != self._epoch:
             self._new_epoch()
         self._link.flush()
         if self._link.settled:
             self._enqueuer.senders.clear()
-        if not applying:
-            self._miss(self._link.read(BLOCK))
-            return
-        self._resolve()
+        self._resolve(following)
         updates = self._link.read(BLOCK)
         if self._link.missed():
             self.roster.unresolve()
-        self._take(updates)
-        self._finish()
-
-    def _miss(self, updates: list[Any]) -> None:
-        """Monitoring is disabled: acknowledgements count, the rest is caught up later."""
-        for update in updates:
-            watched = self.roster.get(update.master)
-            if watched is not None:
-                watched.resolved, watched.resolve_at = False, 0.0
+        self._take(updates, following)
+        self._finish(following)
+        self._check()
+        self._credentials.look(self.roster)
 
     def _new_epoch(self) -> None:
         """Another life of the store, or the first seen: what it knew may be gone."""
@@ -148,28 +180,35 @@ class Engine:
             self.roster.unresolve()
         self._epoch = self._link.epoch
 
-    def _resolve(self) -> None:
+    def _resolve(self, following: Following) -> None:
         now = time.monotonic()
         for watched in list(self.roster):
-            if watched.resolved or now < watched.resolve_at:
+            followed = watched.id in following
+            if (watched.resolved and not (watched.missed and followed)) or now < watched.resolve_at:
                 continue
             if not self._link.settled:
                 return  # commands on their way would make the view a stale one
-            self._careful(watched, self._compare)
+            self._careful(watched, partial(self._compare, followed=followed))
 
-    def _compare(self, watched: Watched) -> None:
+    def _compare(self, watched: Watched, followed: bool) -> None:
         """Take over the service's view: its attempts, and the updates missed."""
         view = self._link.snapshot(watched.id)
         jobs = dict(view.jobs) if view is not None else {}
         watched.attempts = {sub: update.attempt for sub, update in jobs.items()}
+        watched.lane = str(view.record.lane) if view is not None else ""
         watched.versions.clear()
         watched.ended.clear()
-        self.applier.apply(watched, self.roster.differing(watched, jobs))
+        if watched.again:  # all of it had ended here, too: what is submitted now was taken back
+            watched.shown = {s: u.attempt for s, u in jobs.items() if u.status in FINAL}
+            watched.again = False
+        watched.missed = not followed
+        if followed:
+            self.applier.apply(watched, self.roster.differing(watched, jobs))
         watched.resolved, watched.look_at = True, 0.0
         if view is not None and view.final is not None:
             watched.finish_at = 0.0
 
-    def _take(self, updates: list[Any]) -> None:
+    def _take(self, updates: list[Any], following: Following) -> None:
         jobs: dict[int, list[Any]] = defaultdict(list)
         for update in updates:
             if update.epoch != self._link.epoch:
@@ -185,7 +224,9 @@ class Engine:
                 watched.finish_at = 0.0
         for master, changes in jobs.items():
             watched = self.roster.get(master)
-            if watched is not None and watched.resolved:
+            if watched is not None and master not in following:
+                watched.missed = True
+            elif watched is not None and watched.resolved:
                 self._careful(watched, partial(self.applier.apply, updates=changes))
 
     def _refused(self, update: Any) -> None:
@@ -197,10 +238,11 @@ class Engine:
             if watched.refusals >= PATIENCE:
                 logger.warning("gangamon: job %s is not monitored", watched.id)
 
-    def _finish(self) -> None:
+    def _finish(self, following: Following) -> None:
         now = time.monotonic()
         for watched in list(self.roster):
-            if watched.finish_at is not None and now >= watched.finish_at and watched.resolved:
+            due = watched.finish_at is not None and now >= watched.finish_at
+            if due and watched.resolved and watched.id in following:
                 self._careful(watched, self._end)
 
     def _end(self, watched: Watched) -> None:
@@ -209,18 +251,34 @@ class Engine:
         if view is None:
             watched.resolved = False
             return
+        if watched.shown.get(UNSPLIT, 0) == watched.attempts.get(UNSPLIT):
+            return  # taken back: what the service says is of its last attempt
         self.applier.apply(watched, view.jobs.values())
         if self._finisher.finish(watched, view):
-            self.roster.drop(watched)
+            self.roster.drop(watched, over=True)
         elif self.applier.over(watched):
             watched.finish_at = time.monotonic() + RETRY  # should its record be missed
+
+    def _check(self) -> None:
+        """The user wants to know now: the service asks as soon as the lane's budget allows."""
+        for watched in self.roster:
+            if watched.check and watched.resolved:
+                watched.check = False
+                if watched.attempts:
+                    self._link.submit(Refresh(new_id(), self._link.repository, watched.id))
 
     def _careful(self, watched: Watched, act: Callable[[Watched], None]) -> None:
         """One job must not stop the others."""
         try:
+            if not self._ownership.take(watched.id):
+                raise Locked(f"job {watched.id} is another session's")
+            if watched.left:
+                self._reader.reload(watched.id)
+                watched.left = False
             act(watched)
         except Locked:
             watched.resolved, watched.resolve_at = False, time.monotonic() + RETRY
+            watched.left = True
         except Gone:
             self.roster.drop(watched)
         except BadInput as error:

@@ -16,6 +16,13 @@ from gangamon.domain.status import JobStatus
 #: Subjobs read or changed between two hand-overs of the GIL, and seconds of each.
 SLICE, PAUSE = 25, 0.002
 
+#: While a submission goes on, fewer jobs than fill a batch wait so many seconds for others: a batch
+#: for every few jobs would cost the service more than it brings.
+HOLD = 5.0
+
+#: Ganga's statuses of a subjob that is yet to be submitted.
+AHEAD = ("new", "submitting")
+
 #: Seconds until a look that found something not ready is repeated; and the least pause between two
 #: looks at a master, as a multiple of the first one's duration.
 AGAIN, AGAIN_FACTOR = 1.0, 5.0
@@ -43,9 +50,12 @@ class Enqueuer:
         master = self._reader.master(watched.id)
         subjobs = Subjobs(master)
         watched.look_at = None
+        watched.credential = getattr(master.backend, "credential_requirements", None)
         found = _Found()
         if len(subjobs):
             statuses = subjobs.statuses()
+            if "completing" in statuses and not watched.here:
+                _interrupted(subjobs, statuses)
             watched.counts = Counter(statuses)
             for sub, status in enumerate(statuses):
                 if sub % SLICE == SLICE - 1:
@@ -67,7 +77,12 @@ class Enqueuer:
     def _polled(self, watched: Watched, master: Any, job: Any, sub: int, found: _Found) -> None:
         attempt = int(job.info.submit_counter)
         if watched.attempts.get(sub, 0) >= attempt > 0:
-            return
+            if watched.shown.get(sub) != attempt or job.status != "submitted":
+                return
+            # Taken back by its backend's reset() (DiracBase.py:686): its outputs are gone, and the
+            # service has ended this attempt, so that only another can be watched.
+            job.info.increment()
+            attempt += 1
         # IBackend.master_submit sets 'submitted' before it counts the submission.
         spec = specs.job_spec(watched, master, job, sub, attempt) if attempt > 0 else None
         if spec is None:
@@ -83,10 +98,20 @@ class Enqueuer:
             for sub in orphans:
                 self._orphan(master, subjobs[sub], sub, found)
         watched.orphans = orphans
-        if found.specs:
-            self._enqueue(watched, master, subjobs, found.specs)
+        jobs = self._ripe(watched, found)
+        if jobs:
+            self._enqueue(watched, master, subjobs, jobs)
         for status, subs in found.withdrawn.items():
             self.withdraw(watched, tuple(subs), status)
+
+    def _ripe(self, watched: Watched, found: _Found) -> list[JobSpec]:
+        """What to hand over now: all but the last few, if more are on their way."""
+        growing = any(watched.counts[status] for status in AHEAD)
+        if not growing or time.monotonic() - watched.sent_at >= HOLD:
+            return found.specs
+        whole = len(found.specs) - len(found.specs) % BATCH_SIZE
+        found.again = found.again or whole < len(found.specs)
+        return found.specs[:whole]
 
     def _orphan(self, master: Any, job: Any, sub: int, found: _Found) -> None:
         """It ended in Ganga and the service never knew it; the master's end waits for all."""
@@ -99,12 +124,14 @@ class Enqueuer:
     ) -> None:
         first = subjobs[jobs[0].sub] if len(subjobs) else master
         mergers = specs.merger_specs(master) if len(subjobs) else []
+        lane = specs.lane(watched, master, first)
+        watched.lane, watched.sent_at = str(lane), time.monotonic()
         common: dict[str, Any] = {
             "repository": self._link.repository,
             "master": watched.id,
             "total": len(subjobs) or 1,
             "name": str(master.name)[:255],
-            "lane": specs.lane(watched, master, first),
+            "lane": lane,
             "workspace": workspace(master),
             "mergers": tuple(m for m in mergers if m is not None),
         }
@@ -141,8 +168,18 @@ class _Found:
         self.again = False
 
 
+def _interrupted(subjobs: Subjobs, statuses: list[str]) -> None:
+    """Ganga's own monitoring was cut off while it fetched their outputs: back to running, as by
+    Ganga (MonitoringService.py:167). Their outputs are fetched anew over what is there."""
+    for sub, status in enumerate(statuses):
+        if status == "completing":
+            subjobs[sub].status = statuses[sub] = "running"
+
+
 def _ended(watched: Watched, status: str, sub: int, found: _Found) -> None:
     known = watched.attempts.get(sub)
+    if known is not None:
+        watched.shown[sub] = known
     if known is None:
         found.orphans.append(sub)
     elif watched.ended.get(sub) != known:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gangamon.domain.command import Command, Register
@@ -22,7 +22,7 @@ class Link:
 
     ``make``: a new client; called again for each attempt to connect, since the service may have
     come back elsewhere. ``tell``: (up, seconds away) once when away for ``notice`` seconds, once
-    when back.
+    when back. ``rates``: the poll intervals that the user wishes, of the backends given.
     """
 
     def __init__(
@@ -32,13 +32,14 @@ class Link:
         roots: Sequence[str],
         tell: Callable[[bool, float], None],
         notice: float,
+        rates: Callable[[Sequence[str]], Mapping[str, float]] | None = None,
     ) -> None:
         self.repository = repository
         self.up = False
         self.epoch = ""
         self._make, self._tell, self._notice = make, tell, notice
         self._client = make()
-        self._roots = tuple(roots)
+        self._roots, self._rates = tuple(roots), rates
         self._follower: Any = None
         self._away_since = time.monotonic()
         self._told_away = False
@@ -61,7 +62,8 @@ class Link:
     def register(self) -> None:
         """Once per session and life of the store, before whatever is said of the repository."""
         self._registered = True
-        self.submit(Register(new_id(), self.repository, self._roots))
+        rates = self._rates(self.backends()) if self._rates is not None else {}
+        self.submit(Register(new_id(), self.repository, self._roots, rates))
 
     def backends(self) -> tuple[str, ...]:
         """Names of the backends that gangamon has a plugin for."""
@@ -144,6 +146,11 @@ class Link:
         missed: bool = self._follower.missed
         self._follower.missed = False
         return missed
+
+    def paused(self, lane: str) -> str:
+        """Why nothing is asked in a lane; '' if it is asked. Raises StoreUnavailable."""
+        record = self._client.lane(lane)
+        return str(record.paused)
 
     def snapshot(self, master: int) -> Any:
         """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""

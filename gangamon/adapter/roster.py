@@ -9,7 +9,9 @@ from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.applier import shown
 from gangamon.adapter.enqueuer import Enqueuer
+from gangamon.adapter.following import Following
 from gangamon.adapter.link import Link
+from gangamon.adapter.ownership import Ownership
 from gangamon.adapter.reader import Gone, Reader, Subjobs
 from gangamon.adapter.watched import ENDED, POLLED, Watched
 from gangamon.domain.status import FINAL
@@ -19,18 +21,27 @@ logger = getLogger("gangamon")
 #: Ganga's statuses of a master of which some job may be watched.
 WANTED = (*POLLED, "completing")
 
+#: The same, and of one that is on its way there.
+UNFINISHED = (*WANTED, "submitting")
+
 
 class Roster:
     """The table of watched masters. Only the adapter's thread changes it."""
 
-    def __init__(self, reader: Reader, link: Link, enqueuer: Enqueuer) -> None:
+    def __init__(
+        self, reader: Reader, link: Link, enqueuer: Enqueuer, ownership: Ownership
+    ) -> None:
         self._reader, self._link, self._enqueuer = reader, link, enqueuer
+        self._ownership = ownership
+        #: Masters that are not over, by the last scan.
+        self.unfinished: frozenset[int] = frozenset()
         self._table: dict[int, Watched] = {}
         # Of all others the service cannot know anything: they are submitted in this session.
         self._old = {id_ for id_, status in reader.statuses().items() if status != "new"}
         self._heard: set[int] = set()
         self._foreign: set[int] = set()
         self._warned: set[str] = set()
+        self._over: set[int] = set()
 
     def __iter__(self) -> Iterator[Watched]:
         return iter(self._table.values())
@@ -48,30 +59,36 @@ class Roster:
         if watched is not None:
             watched.look_at = 0.0
 
-    def drop(self, watched: Watched) -> None:
-        """It is over, or not ours any more."""
+    def drop(self, watched: Watched, over: bool = False) -> None:
+        """It is ``over``, or not ours any more."""
         self._table.pop(watched.id, None)
         self._heard.discard(watched.id)
-        self._old.add(watched.id)
+        self._ownership.release(watched.id)
+        if watched.attempts:
+            self._old.add(watched.id)
+        if over:
+            self._over.add(watched.id)
 
     def unresolve(self) -> None:
         """What the service knows of every master must be looked at anew."""
         for watched in self._table.values():
             watched.resolved, watched.resolve_at = False, 0.0
 
-    def scan(self, everything: bool) -> None:
-        """Find new masters (those of this session only, unless ``everything``), and those that
+    def scan(self, following: Following) -> None:
+        """Find new masters (those that are followed, or submitted in this session), and those that
         Ganga has ended or removed."""
         statuses = self._reader.statuses()
+        self.unfinished = frozenset(i for i, status in statuses.items() if status in UNFINISHED)
         self._foreign.intersection_update(statuses)
         for id_, status in statuses.items():
             if id_ in self._table or id_ in self._foreign:
                 continue
-            if status in WANTED and (everything or id_ in self._heard):
+            wanted = status in WANTED and (id_ in following or id_ in self._heard)
+            if wanted or (status == "submitting" and id_ in self._heard):
                 self._begin(id_)
         for watched in list(self._table.values()):
             status = statuses.get(watched.id, "removed")
-            if status not in WANTED and status != "submitting":
+            if status not in UNFINISHED:
                 self._enqueuer.withdraw(watched, (), status)
                 self.drop(watched)
 
@@ -92,7 +109,9 @@ class Roster:
                 )
             return
         new = master not in self._old
-        self._table[master] = Watched(master, here=new, resolved=new)
+        self._table[master] = Watched(
+            master, here=new, resolved=new, backend=backend, again=master in self._over
+        )
 
     def differing(self, watched: Watched, jobs: Mapping[int, Any]) -> list[Any]:
         """The updates that would change something in Ganga, found without loading subjobs.
@@ -105,7 +124,7 @@ class Roster:
         for sub, update in jobs.items():
             status = statuses[sub] if 0 <= sub < len(statuses) else None
             if status in ENDED and update.status in FINAL:
-                watched.ended[sub] = update.attempt
+                watched.ended[sub] = watched.shown[sub] = update.attempt
             elif status in WANTED and status != shown(update.status):
                 found.append(update)
         return found

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 from gangamon.domain.job import Version
 
@@ -29,16 +31,32 @@ class Watched:
     ``attempts``: sub id -> the attempt the service knows, or that was sent to it.
     ``versions``: sub id -> the newest update seen.
     ``ended``: sub id -> the attempt whose end both sides know.
+    ``shown``: sub id -> the attempt whose end Ganga has shown, and that must not be shown again.
     ``pids``: sub id -> (attempt, wrapper process) last sent.
     ``counts``: subjobs by Ganga's status.
     ``look_at``: when its subjobs must be read again (monotonic time), None: no need.
     ``quiet_until``: not before that, however loudly the hooks call.
     ``finish_at``: when to ask whether it is over.
+    ``missed``: updates passed by while its statuses were not to change.
+    ``again``: it had ended in this session before.
+    ``left``: another session had it, so what is in memory may be old.
+    ``check``: the user wants it asked about at once.
+    ``backend``, ``lane``, ``credential``: of its jobs; Ganga's requirement, None if there is none.
+    ``sent_at``: when jobs were last handed over (monotonic time).
     """
 
     id: int
     here: bool
     resolved: bool
+    backend: str = ""
+    lane: str = ""
+    credential: Any = None
+    missed: bool = False
+    again: bool = False
+    left: bool = False
+    check: bool = False
+    sent_at: float = -math.inf
+    shown: dict[int, int] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)
     versions: dict[int, Version] = field(default_factory=dict)
     ended: dict[int, int] = field(default_factory=dict)

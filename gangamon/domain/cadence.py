@@ -38,6 +38,13 @@ class Cadence:
                 wanted = last
         return min(wanted, max(self.cap, self.floor))
 
+    def wished(self, wish: float | None, interval: float, query: float) -> float:
+        """The interval of jobs whose owner wished one: theirs, as far as the backend bears it;
+        None: the lane's ``interval``."""
+        if wish is None:
+            return interval
+        return min(max(wish, self.floor, 5.0 * query), max(self.cap, self.floor))
+
     def backoff(self, failures: int, jitter: float) -> float:
         """The wait after ``failures`` (>= 1) failed queries; ``jitter`` uniform in [0, 1)."""
         wait = min(self.retry_cap, self.retry_base * 2.0 ** min(failures - 1, 16))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
@@ -41,11 +41,16 @@ class MergerSpec:
 
 @dataclass(frozen=True)
 class Register:
-    """Make a repository known, with the directories that its jobs' paths must lie under."""
+    """Make a repository known, with the directories that its jobs' paths must lie under.
+
+    ``rates``: backend -> seconds between two queries that its owner wishes; what the lane's backend
+    bears stands above it. The newest command counts.
+    """
 
     id: str
     repository: str
     roots: tuple[str, ...]
+    rates: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,8 @@ def to_wire(command: Command) -> dict[str, Any]:
         body["jobs"] = [
             [j.sub, j.attempt, j.status.value, j.native_id, dict(j.extra)] for j in command.jobs
         ]
+    if isinstance(command, Register) and not command.rates:
+        del body["rates"]  # a service of the version before does not know the field
     if isinstance(command, Withdraw):
         body["status"] = command.status.value
     return {"v": VERSION, "kind": type(command).__name__.lower(), **body}
@@ -148,7 +150,8 @@ def _register(check: _Check) -> dict[str, Any]:
         lambda v: isinstance(v, list) and len(v) > 0 and all(_absolute(p) for p in v),
         "a list of absolute paths without '..'",
     )
-    return {"roots": tuple(roots or ())}
+    rates = check.field("rates", _is_rates, "an object of backend: seconds, 0.1 to 86400", {})
+    return {"roots": tuple(roots or ()), "rates": dict(rates or {})}
 
 
 def _enqueue(check: _Check) -> dict[str, Any]:
@@ -254,7 +257,7 @@ _TYPES: dict[str, Any] = {
     "reconcile": Reconcile,
 }
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
-    "register": (("roots",), _register),
+    "register": (("roots", "rates"), _register),
     "enqueue": (
         ("master", "total", "name", "lane", "workspace", "mergers", "jobs"),
         _enqueue,
@@ -296,6 +299,16 @@ def _is_extra(value: object) -> bool:
     return isinstance(value, dict) and all(
         isinstance(k, str) and (v is None or isinstance(v, (str, int, bool)) or _finite(v))
         for k, v in value.items()
+    )
+
+
+def _is_rates(value: object) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(backend, str)
+        and _NAME.fullmatch(backend)
+        and type(seconds) in (int, float)
+        and 0.1 <= seconds <= 86400
+        for backend, seconds in value.items()
     )
 
 

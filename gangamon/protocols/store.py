@@ -27,7 +27,8 @@ class Claim:
 @dataclass(frozen=True)
 class Master:
     """A master job's record. ``phase``: open, merge, check, notify, done. ``counts``: subjobs by
-    status (a job that was not split counts as its own only subjob)."""
+    status (a job that was not split counts as its own only subjob). ``wish``: seconds between two
+    queries that its owner wants, None: no wish."""
 
     owner: str
     repository: str
@@ -43,6 +44,7 @@ class Master:
     status: JobStatus | None
     counts: Mapping[JobStatus, int]
     results: Mapping[str, Any]
+    wish: float | None = None
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""

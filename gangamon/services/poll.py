@@ -123,9 +123,10 @@ class Poll:
                 if step.job != batch.jobs[sub]
             ]
             live = any(step.job.status in POLLED for step in after.values())
+            every = backend.limits.cadence.wished(batch.master.wish, interval, took)
             try:
                 done = self._store.commit(
-                    claim.token, batch.id, batch.master, changes, interval if live else None
+                    claim.token, batch.id, batch.master, changes, every if live else None
                 )
             except LeaseLost as error:
                 log.warning("%s: not committed, another has it", error)

@@ -97,9 +97,9 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
 
 
 def dump_update(sub: int, job: Job) -> str:
-    """One job of an update: [sub, attempt, restart, status, attributes, ended at]."""
-    ended = job.evidence.ended_at if job.evidence else None
-    return dumps([sub, job.attempt, job.restart, job.status.value, dict(job.attributes), ended])
+    """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at]."""
+    times = [job.evidence.ended_at, job.evidence.started_at] if job.evidence else [None, None]
+    return dumps([sub, job.attempt, job.restart, job.status.value, dict(job.attributes), *times])
 
 
 def dump_mergers(mergers: tuple[MergerSpec, ...]) -> str:
@@ -107,8 +107,14 @@ def dump_mergers(mergers: tuple[MergerSpec, ...]) -> str:
 
 
 def load_master(
-    owner: str, repository: str, number: int, fields: Mapping[str, str], roots: tuple[str, ...]
+    owner: str,
+    repository: str,
+    number: int,
+    fields: Mapping[str, str],
+    roots: tuple[str, ...],
+    rates: Mapping[str, float],
 ) -> Master:
+    lane = Lane.parse(fields["lane"])
     mergers = tuple(
         MergerSpec(**{**merger, "files": tuple(merger["files"])})
         for merger in json.loads(fields["mergers"])
@@ -120,7 +126,7 @@ def load_master(
         attempt=int(fields["attempt"]),
         total=int(fields["total"]),
         name=fields["name"],
-        lane=Lane.parse(fields["lane"]),
+        lane=lane,
         workspace=fields["workspace"],
         mergers=mergers,
         roots=roots,
@@ -132,4 +138,5 @@ def load_master(
         results={
             key[2:]: json.loads(value) for key, value in fields.items() if key.startswith("r:")
         },
+        wish=rates.get(lane.backend),
     )

@@ -41,8 +41,10 @@ class Intake(Reads):
             pipe = self._redis.pipeline(transaction=True)
             pipe.hset(
                 self.keys.of("repo", owner, command.repository),
-                "roots",
-                codec.dumps(list(command.roots)),
+                mapping={
+                    "roots": codec.dumps(list(command.roots)),
+                    "rates": codec.dumps(dict(command.rates)),
+                },
             )
             pipe.sadd(self.keys.of("repos"), f"{owner}:{command.repository}")
             pipe.execute()

@@ -10,7 +10,7 @@
     P:inbox:O                stream: commands from clients, deleted when taken in
     P:taken:O                sorted set: id of a command taken in -> when, ms (the newest)
     P:updates:O:R            stream: acknowledgements, transitions, final statuses
-    P:repo:O:R               hash: roots (json)
+    P:repo:O:R               hash: roots (json), rates (json: backend -> seconds wished)
     P:repos                  set of O:R
     P:masters:O:R            set of M
     P:ended                  sorted set: O:R:M -> when the master ended, ms

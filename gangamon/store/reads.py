@@ -21,12 +21,17 @@ class Reads(StoreBase):
         with translated(self.url):
             pipe = self._redis.pipeline(transaction=False)
             pipe.hgetall(self.keys.master(owner, repository, master))
-            pipe.hget(self.keys.of("repo", owner, repository), "roots")
-            fields, roots = pipe.execute()
+            pipe.hmget(self.keys.of("repo", owner, repository), "roots", "rates")
+            fields, (roots, rates) = pipe.execute()
         if not fields:
             return None
         return codec.load_master(
-            owner, repository, master, fields, tuple(json.loads(roots)) if roots else ()
+            owner,
+            repository,
+            master,
+            fields,
+            tuple(json.loads(roots)) if roots else (),
+            json.loads(rates) if rates else {},
         )
 
     def jobs(self, master: Master, subs: Iterable[int] | None) -> Mapping[int, Job]:

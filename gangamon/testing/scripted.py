@@ -6,11 +6,13 @@ import queue
 import threading
 import uuid
 from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import Any
 
 from gangamon.client import JobUpdate, MasterFinal, MasterView, Update
 from gangamon.domain.command import Command, Enqueue, Withdraw
 from gangamon.domain.status import JobStatus
+from gangamon.protocols import LaneRecord
 
 #: The life of its store, for ever.
 EPOCH = "scripted"
@@ -20,14 +22,16 @@ class ScriptedClient:
     """What ``gangamon.client.Client`` is to the adapter. Commands are taken in at once.
 
     ``known``: master -> sub -> the state that a snapshot shows. ``finals``: master -> its end.
+    ``paused``: lane -> why nothing is asked in it.
     """
 
-    position = "0-0"
+    position, missed = "0-0", False
 
     def __init__(self, backends: Iterable[str] = ("Local",)) -> None:
         self.known: dict[int, dict[int, JobUpdate]] = {}
         self.finals: dict[int, MasterFinal] = {}
         self.commands: list[Command] = []
+        self.paused: dict[str, str] = {}
         self._backends = tuple(backends)
         self._updates: queue.SimpleQueue[Update] = queue.SimpleQueue()
         self._lock = threading.Lock()
@@ -64,6 +68,9 @@ class ScriptedClient:
     def epoch(self) -> str:
         return EPOCH
 
+    def lane(self, name: str) -> LaneRecord:
+        return LaneRecord(paused=self.paused.get(name, ""))
+
     def backends(self) -> tuple[str, ...]:
         return self._backends
 
@@ -86,7 +93,8 @@ class ScriptedClient:
     def snapshot(self, repository: str, master: int) -> MasterView | None:
         with self._lock:
             jobs = dict(self.known.get(master, {}))
-            record: Any = None
+            lanes = [c.lane for c in self.commands if isinstance(c, Enqueue) and c.master == master]
+            record: Any = SimpleNamespace(lane=lanes[-1] if lanes else "")
             final = self.finals.get(master)
             return MasterView(record, jobs, final, self.position, EPOCH) if jobs else None
 

@@ -39,6 +39,17 @@ def test_a_slow_backend_is_asked_less_often() -> None:
     assert cadence.interval(1.0, 20.0, changed=True) == 60.0
 
 
+@pytest.mark.parametrize(
+    ("wish", "query", "expected"),
+    [(None, 0.0, 7.0), (20.0, 0.0, 20.0), (1.0, 0.0, 5.0), (900.0, 0.0, 60.0), (6.0, 2.0, 10.0)],
+)
+def test_a_wish_counts_as_far_as_the_backend_bears_it(
+    wish: float | None, query: float, expected: float
+) -> None:
+    """Not below the floor or five times the query, not above the cap; no wish: the lane's own."""
+    assert Cadence(floor=5.0, cap=60.0).wished(wish, 7.0, query) == expected
+
+
 @given(st.integers(1, 10_000), st.floats(0.0, 1.0, exclude_max=True))
 def test_backoff_is_bounded(failures: int, jitter: float) -> None:
     """Between half and one and a half of the doubled base, never above one and a half caps."""

@@ -57,7 +57,12 @@ mergers = st.builds(
     compress=st.booleans(),
 )
 commands = st.one_of(
-    st.builds(Register, roots=st.lists(paths, min_size=1, max_size=3).map(tuple), **common),
+    st.builds(
+        Register,
+        roots=st.lists(paths, min_size=1, max_size=3).map(tuple),
+        rates=st.dictionaries(name, st.floats(0.1, 86400.0), max_size=2),
+        **common,
+    ),
     st.builds(
         Enqueue,
         master=whole,
@@ -191,6 +196,18 @@ def test_every_fault_at_once() -> None:
 def test_one_fault(change: dict[str, Any], where: str) -> None:
     """Each thing that an inbox may not hold is refused on its own."""
     assert any(where in fault for fault in faults(wire(**change)))
+
+
+@pytest.mark.parametrize(
+    "rates", [5, {"Local": 0}, {"Local": 86401}, {"Local": True}, {"Local": "5"}, {"": 5}], ids=repr
+)
+def test_rates_are_seconds_by_backend(rates: object) -> None:
+    """From a tenth of a second to a day."""
+    body = json.loads(json.dumps(to_wire(Register("r", REPOSITORY, ("/data",)))))
+    assert "rates" not in body  # a service of the version before does not know the field
+    (fault,) = faults(body | {"rates": rates})
+    assert fault.startswith("rates: got ")
+    assert "0.1 to 86400" in fault
 
 
 @pytest.mark.parametrize("field", ["id", "repository", "master", "total", "workspace", "lane"])

@@ -12,6 +12,7 @@ from gangamon.domain.observation import Absent, Observation, Seen
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BackendUnreachable, CredentialMissing, PermanentError
 from gangamon.services.poll import BREAKER
+from gangamon.store.keys import batch_member
 from tests.support.backend import DONE, FAILED, RUNNING, SUBMITTED
 from tests.support.commands import LANE, OWNER, REPOSITORY, spec, the_master, withdraw
 from tests.support.rig import FETCH, MERGE, POLL, Rig
@@ -190,6 +191,23 @@ def test_the_lane_remembers_its_pace(rig: Rig) -> None:
         found.append(interval(rig))
     assert found == [100.0, 200.0, 400.0, 800.0, 800.0, 100.0]
     assert rig.store.lane(str(LANE)).asked_at == 1000.0
+
+
+@pytest.mark.parametrize(
+    ("wish", "every"),
+    [({"Local": 300.0}, 300.0), ({"Local": 1.0}, 100.0), ({"Slurm": 300.0}, 200.0)],
+)
+def test_an_owner_may_wish_a_pace(rig: Rig, wish: dict[str, float], every: float) -> None:
+    """The owner's batches are asked about at the pace wished for this backend, within its bounds;
+    the lane's own pace does not change by it."""
+    rig.begin(1)
+    rig.store.register(OWNER, Register("r2", REPOSITORY, (str(rig.folder),), wish))
+    rig.backend.answers = [{"7.0": RUNNING}] * 2
+    rig.ask()
+    rig.ask()
+    (batch,) = rig.store.batches([batch_member(OWNER, REPOSITORY, 7, 1)])
+    assert batch.every == every
+    assert rig.store.lane(str(LANE)).interval == 200.0
 
 
 def test_a_batch_ends_with_its_last_polled_job(rig: Rig) -> None:
