@@ -27,6 +27,10 @@ NAMES = {
         "benchmarks.fairness",
         "20 small owners beside one with 5,000 batches (--quick, --json FILE)",
     ),
+    "session": (
+        "benchmarks.session.run",
+        "a user types while 10,000 subjobs change (--subjobs N, --stock-subjobs N, --quick)",
+    ),
     "upstream": (
         "benchmarks.upstream.run",
         "Ganga's own tests, from its repository, with and without the adapter (TREE)",

@@ -98,6 +98,16 @@ class Polite:
 
 
 @dataclass(frozen=True)
+class Fetchable:
+    """A job whose outputs are to be brought."""
+
+    master: Master
+    sub: int
+    job: Job
+    spec: JobSpec
+
+
+@dataclass(frozen=True)
 class Asked:
     """What was asked of a lane: how many queries, their seconds in all, those of the slowest."""
 
@@ -227,6 +237,11 @@ class JobStore(Protocol):
         lane bears allows it. None: nothing waits, or a query must end or the lane be resumed."""
         ...
 
+    def fetchable(self, members: Sequence[str]) -> Mapping[str, Fetchable]:
+        """What the members of a fetch queue stand for, by member, without those that were
+        withdrawn, resubmitted or done meanwhile."""
+        ...
+
     def begin(self, token: str, worker: str, lease: float) -> Claim | None:
         """Start work on a claim; None if it expired or another process has begun it. ``worker``
         is kept with it, see ``begun``."""
@@ -254,8 +269,6 @@ class JobStore(Protocol):
     def jobs(self, master: Master, subs: Iterable[int] | None) -> Mapping[int, Job]:
         """The present state of some of a master's jobs (None: of all)."""
         ...
-
-    def specs(self, master: Master, subs: Iterable[int]) -> Mapping[int, JobSpec]: ...
 
     def commit(
         self,

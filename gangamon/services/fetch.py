@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 
 from gangamon.domain.observation import Fetched
-from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.errors import LeaseLost, PermanentError, StorageAway, TransientError
-from gangamon.protocols import Change, Claim, Clock, Fetcher, FetchOrder, JobStore, Master
+from gangamon.protocols import Change, Claim, Clock, Fetchable, Fetcher, FetchOrder, JobStore
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
@@ -19,6 +19,10 @@ log = logging.getLogger(__name__)
 
 #: Seconds before a failed fetch is tried again: base doubled each time, up to the cap.
 RETRY_BASE, RETRY_CAP = 2.0, 300.0
+
+#: Seconds for which the members of a claim need not be read again. A job that is resubmitted in
+#: this time is fetched once too often, as it may be while a fetch is under way.
+FRESH = 1.0
 
 
 class Fetch:
@@ -46,32 +50,29 @@ class Fetch:
         if claim is None:
             return 0
         done = 0
+        wanted: Mapping[str, Fetchable] = {}
+        read_at = -FRESH
         with self._keeper.hold(token):
-            for member in claim.members:
+            for n, member in enumerate(claim.members):
+                if time.monotonic() - read_at >= FRESH:
+                    read_at = time.monotonic()
+                    wanted = self._store.fetchable(claim.members[n:])
                 try:
-                    done += self._one(claim, member)
+                    done += self._one(claim, member, wanted.get(member))
                 except LeaseLost as error:
                     log.warning("%s: not committed, another has it", error)
         self._dispatcher.push([claim.queue])  # a slot is free again
         return done
 
-    def _one(self, claim: Claim, member: str) -> int:
-        owner, repository, number, rest = member.rsplit(":", 3)
-        sub, attempt = (int(part) for part in rest.split("@"))
-        master = self._store.master(owner, repository, int(number))
-        job = self._store.jobs(master, [sub]).get(sub) if master else None
-        if (
-            master is None
-            or job is None
-            or job.attempt != attempt
-            or job.status is not JobStatus.COMPLETING
-        ):
+    def _one(self, claim: Claim, member: str, wanted: Fetchable | None) -> int:
+        if wanted is None:
             self._store.drop(claim.token, claim.queue, member)  # withdrawn, resubmitted or done
             return 0
+        master, sub, job = wanted.master, wanted.sub, wanted.job
         if given_back(master.roots):
             self._store.postpone(claim.token, claim.queue, member, RETRY_CAP)
             return 0
-        fetched = self._fetch(claim, member, master, sub, attempt)
+        fetched = self._fetch(claim, member, wanted)
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
@@ -79,20 +80,15 @@ class Fetch:
         self._dispatcher.push(done.due)
         return done.applied
 
-    def _fetch(
-        self, claim: Claim, member: str, master: Master, sub: int, attempt: int
-    ) -> Fetched | None:
+    def _fetch(self, claim: Claim, member: str, wanted: Fetchable) -> Fetched | None:
         """The stage's end, or None if it was put off."""
-        spec = self._store.specs(master, [sub]).get(sub)
-        if spec is None:
-            self._store.drop(claim.token, claim.queue, member)  # withdrawn this very moment
-            return None
+        master = wanted.master
         order = FetchOrder(
-            fqid=master.fqid(sub),
-            attempt=attempt,
-            target=master.output(sub),
-            native_id=spec.native_id,
-            extra=spec.extra,
+            fqid=wanted.job.fqid,
+            attempt=wanted.job.attempt,
+            target=master.output(wanted.sub),
+            native_id=wanted.spec.native_id,
+            extra=wanted.spec.extra,
             roots=master.roots,
             lane=master.lane,
         )

@@ -24,11 +24,16 @@ class StoreBase:
         self._scripts = Scripts(self._redis)
         self._checked = False
 
-    def epoch(self) -> str:
-        with translated(self.url):
-            if not self._checked:
+    def _check(self) -> None:
+        """Once in a process: SchemaMismatch if the store is newer than this version."""
+        if not self._checked:
+            with translated(self.url):
                 check_schema(self._redis, self.keys)
-                self._checked = True
+            self._checked = True
+
+    def epoch(self) -> str:
+        self._check()
+        with translated(self.url):
             found = self._redis.get(self.keys.of("epoch"))
             if found is None:
                 self._redis.set(self.keys.of("epoch"), secrets.token_hex(4), nx=True)

@@ -31,6 +31,7 @@ class Commits(StoreBase):
         fetch, merge = f"fetch.{owner}", f"merge.{owner}"
         queue = self._queue_of(member, master)
         interval = "" if again is None else str(max(1, round(again * 1000)))
+        self._check()
         args: list[str | int | float] = [
             token,
             member,
@@ -38,7 +39,6 @@ class Commits(StoreBase):
             "1" if aligned else "0",
             master.id,
             f"{owner}:{repository}:{master.id}",
-            self.epoch(),
             fetch,
             merge,
         ]
@@ -63,6 +63,7 @@ class Commits(StoreBase):
                 self.keys.of("strikes", queue),
                 self.keys.of("b", member) if queue.startswith("poll.") else "",
                 self.keys.of("dead"),
+                self.keys.of("epoch"),
             ],
             args,
         )

@@ -66,7 +66,7 @@ class ClientStore(Reads, Lanes, Dead):
                 return not self._redis.xrange(key, position, position)
             first = cast("list[Any]", self._redis.xrange(key, count=1))
             return bool(first) and int(self._redis.xlen(key)) < int(
-                cast("dict[str, Any]", self._redis.xinfo_stream(key))["entries-added"]
+                self._redis.xinfo_stream(key)["entries-added"]
             )
 
     def repositories(self, owner: str) -> Sequence[str]:

@@ -8,14 +8,15 @@ from typing import cast
 
 from gangamon.domain.command import JobSpec
 from gangamon.domain.job import Job
-from gangamon.protocols import Batch, Master
+from gangamon.domain.status import JobStatus
+from gangamon.protocols import Batch, Fetchable, Master
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
 
 
 class Reads(StoreBase):
-    """See ``protocols.JobStore``: master, jobs, specs, batches."""
+    """See ``protocols.JobStore``: master, jobs, fetchable, batches."""
 
     def master(self, owner: str, repository: str, master: int) -> Master | None:
         with translated(self.url):
@@ -57,33 +58,48 @@ class Reads(StoreBase):
             for (sub, state), found in zip(known, loaded, strict=True)
         }
 
-    def specs(self, master: Master, subs: Iterable[int]) -> Mapping[int, JobSpec]:
-        base = self.keys.master(master.owner, master.repository, master.id)
-        wanted = [str(sub) for sub in subs]
-        if not wanted:
-            return {}
+    def fetchable(self, members: Sequence[str]) -> Mapping[str, Fetchable]:
+        wanted: dict[int, tuple[Master, list[tuple[str, str, int]]]] = {}
+        for member, master, rest in self._with_masters(members):
+            sub, _, attempt = rest.partition("@")
+            wanted.setdefault(id(master), (master, []))[1].append((member, sub, int(attempt)))
         with translated(self.url):
             pipe = self._redis.pipeline(transaction=True)
-            pipe.hmget(f"{base}:state", wanted)
-            pipe.hmget(f"{base}:spec", wanted)
-            states, specs = pipe.execute()
-        return {
-            int(sub): codec.load_spec(int(sub), state, spec)
-            for sub, state, spec in zip(wanted, states, codec.loads(specs), strict=True)
-            if state and spec
-        }
+            for master, mine in wanted.values():
+                base = self.keys.master(master.owner, master.repository, master.id)
+                for kind in ("state", "facts", "spec"):
+                    pipe.hmget(f"{base}:{kind}", [sub for _, sub, _ in mine])
+            answers = iter(pipe.execute())
+        found = {}
+        for master, mine in wanted.values():
+            states, facts, specs = next(answers), codec.loads(next(answers)), next(answers)
+            rows = zip(mine, states, facts, codec.loads(specs), strict=True)
+            for (member, name, wanted_attempt), state, fact, spec in rows:
+                if not state or not spec:
+                    continue
+                number = int(name)
+                job = codec.load_job(master.fqid(number), state, fact)
+                if job.attempt == wanted_attempt and job.status is JobStatus.COMPLETING:
+                    loaded = codec.load_spec(number, state, spec)
+                    found[member] = Fetchable(master, number, job, loaded)
+        return found
 
-    def batches(self, ids: Sequence[str]) -> Sequence[Batch]:
+    def _with_masters(self, members: Sequence[str]) -> list[tuple[str, Master, str]]:
+        """(member O:R:M:X, its master, X) of those whose master is there."""
         masters: dict[tuple[str, str, int], Master | None] = {}
-        mine: list[tuple[str, Master, str]] = []
-        for member in ids:
-            owner, repository, number, batch = member.rsplit(":", 3)
+        found: list[tuple[str, Master, str]] = []
+        for member in members:
+            owner, repository, number, rest = member.rsplit(":", 3)
             key = (owner, repository, int(number))
             if key not in masters:
                 masters[key] = self.master(*key)
             master = masters[key]
             if master is not None:
-                mine.append((member, master, batch))
+                found.append((member, master, rest))
+        return found
+
+    def batches(self, ids: Sequence[str]) -> Sequence[Batch]:
+        mine = self._with_masters(ids)
         with translated(self.url):
             pipe = self._redis.pipeline(transaction=False)
             for member, _, _ in mine:

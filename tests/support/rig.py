@@ -197,6 +197,8 @@ def content(store: RedisStore, masters: Sequence[int] = (7,)) -> dict[int, objec
             continue
         jobs = store.jobs(master, None)
         counts = {status: n for status, n in master.counts.items() if n}
+        base = store.keys.master(OWNER, REPOSITORY, number)
+        specs = store._redis.hgetall(f"{base}:spec")
         fields = (master.total, master.name, master.lane, master.workspace, master.mergers)
-        found[number] = (fields, master.roots, counts, jobs, store.specs(master, sorted(jobs)))
+        found[number] = (fields, master.roots, counts, jobs, specs)
     return found

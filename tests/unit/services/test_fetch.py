@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, OutputMissing, TransientError
 from gangamon.protocols import FetchOrder
+from gangamon.services import fetch
 from tests.support.backend import DONE, FAILED
 from tests.support.commands import LANE, OWNER, REPOSITORY, enqueue, spec, the_master, withdraw
 from tests.support.rig import FETCH, MERGE, Rig
@@ -137,6 +139,21 @@ def test_a_job_resubmitted_before_its_fetch_is_not_fetched(rig: Rig) -> None:
     assert rig.depth(FETCH) == (0, 0)
 
 
+def test_what_a_claim_was_for_is_looked_at_again(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the fetches before it took long: it may have been resubmitted, and even fetched."""
+    monkeypatch.setattr(fetch, "FRESH", 0.0)
+
+    def resubmit(order: FetchOrder) -> None:
+        if order.fqid == "7.0":
+            again = enqueue([spec(1, attempt=2)], "e2", total=2, workspace=f"{rig.folder}/7")
+            rig.store.enqueue(OWNER, "", again)
+
+    rig.fetcher.does = resubmit
+    assert run(rig) == 1
+    assert [order.fqid for order in rig.fetcher.orders] == ["7.0"]
+    assert (rig.job(1).attempt, rig.job(1).status) == (2, JobStatus.SUBMITTED)
+
+
 def test_a_job_resubmitted_during_its_fetch_keeps_its_new_attempt(rig: Rig) -> None:
     """The end of the old attempt's fetch changes nothing."""
 
@@ -161,13 +178,14 @@ def test_a_withdrawn_job_is_dropped(rig: Rig, when: str, monkeypatch: pytest.Mon
     if when == "during":
         rig.fetcher.does = lambda _: rig.store.withdraw(OWNER, "", withdraw())
     if when == "between":
-        specs = rig.store.specs
+        fetchable = rig.store.fetchable
 
-        def withdrawn(*given: object) -> object:
+        def withdrawn(members: Sequence[str]) -> object:
+            found = fetchable(members)
             rig.store.withdraw(OWNER, "", withdraw())
-            return specs(*given)  # type: ignore[arg-type]
+            return found
 
-        monkeypatch.setattr(rig.store, "specs", withdrawn)
+        monkeypatch.setattr(rig.store, "fetchable", withdrawn)
     assert rig.fetch.run(claim.token, "w1") == 0
     assert rig.store.master(OWNER, REPOSITORY, 7) is None
     assert rig.depth(FETCH) == (0, 0)
