@@ -32,7 +32,7 @@ def test_redis_dies_twice_while_jobs_run_and_end(service: Service) -> None:
     watch = Watch(service.client(), REPOSITORY)
     master = LocalMaster(service.data, 1, 200, failing=frozenset({199}))
     try:
-        master.run(spread=8.0, length=0.5)
+        master.run(spread=4.0, length=0.5, portions=4)
         master.submit(watch.client, REPOSITORY)
         for share in (10, 60):
             watch.until(lambda n=share: watch.in_status(1, *FINAL) >= n, 120, f"{share} have ended")
@@ -40,6 +40,8 @@ def test_redis_dies_twice_while_jobs_run_and_end(service: Service) -> None:
             with pytest.raises(StoreUnavailable):
                 watch.client.tick_age()
             service.redis.start()
+            master.release()
+        master.release()
         watch.until(lambda: watch.finals(1), 120, "the master ends")
     finally:
         master.close()

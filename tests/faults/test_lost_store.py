@@ -40,7 +40,7 @@ def test_redis_is_emptied_while_jobs_run_and_end(service: Service) -> None:
         watch.until(lambda: watch.finals(1), 120, "the first master ends")
         merged = ended.workspace / "output" / "data.txt"
         before = (merged.stat().st_mtime_ns, merged.read_bytes())
-        running.run(spread=5.0, length=0.5)
+        running.run(spread=2.0, length=0.5, portions=2)
         running.submit(watch.client, REPOSITORY)
         watch.until(lambda: watch.in_status(2, *FINAL) > 20, 120, "some jobs have ended")
         epoch = watch.client.epoch()
@@ -48,6 +48,7 @@ def test_redis_is_emptied_while_jobs_run_and_end(service: Service) -> None:
         new.submit(watch.client, REPOSITORY)
         watch.client.flush()
         service.redis.connection().flushall()
+        running.release()
         watch.until(lambda: watch.client.epoch() not in ("", epoch), 120, "a new epoch")
         epoch = watch.client.epoch()
         watch.until(

@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -41,6 +42,9 @@ class LocalMaster:
     size: int = 0
     ignorefailed: bool = True
     driver: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    #: Jobs that have begun, or will do so by themselves.
+    released: int = 0
+    _portion: int = 0
 
     @property
     def workspace(self) -> Path:
@@ -55,9 +59,10 @@ class LocalMaster:
             self.output(sub).mkdir(parents=True)
             (self.workspace / str(sub) / "input").mkdir()
 
-    def run(self, spread: float, length: float) -> None:
+    def run(self, spread: float, length: float, portions: int = 1) -> None:
         """Start the wrappers' process: the jobs begin over ``spread`` seconds, each lasts
-        ``length``."""
+        ``length``. In so many equal portions, of which all but the first begin when they are
+        released: then the rest is still to come, however slow the machine is."""
         self.make()
         plan = self.workspace / "plan.json"
         content = {
@@ -66,11 +71,22 @@ class LocalMaster:
             "spread": spread,
             "length": length,
             "size": self.size,
+            "gates": [str(self._gate(number)) for number in range(portions)],
         }
         plan.write_text(json.dumps(content))
+        self._portion = self.jobs // portions
+        self.release()
         self.driver = subprocess.Popen(
             [sys.executable, "-m", "tests.support.local_jobs", str(plan)], cwd=ROOT
         )
+
+    def release(self) -> None:
+        """The next portion begins."""
+        self._gate(self.released // self._portion).touch()
+        self.released += self._portion
+
+    def _gate(self, number: int) -> Path:
+        return self.workspace / f"go{number}"
 
     def commands(self, repository: str, attempt: int = 1) -> list[Enqueue]:
         """Enqueue all jobs, in batches, with a TextMerger."""
@@ -121,11 +137,19 @@ class LocalMaster:
 def play(plan: Path) -> None:
     """Write every job's files at their times, as the wrapper does."""
     work = json.loads(plan.read_text())
+    size = len(work["outputs"]) // len(work["gates"])
+    for number, gate in enumerate(work["gates"]):
+        while not os.path.exists(gate):
+            time.sleep(0.02)
+        _play(work, range(number * size, (number + 1) * size))
+
+
+def _play(work: dict[str, Any], numbers: range) -> None:
     outputs: list[str] = work["outputs"]
     begun = time.monotonic()
     steps = [
-        (work["spread"] * n / len(outputs) + delay, n, step)
-        for n in range(len(outputs))
+        (work["spread"] * (n - numbers.start) / len(outputs) + delay, n, step)
+        for n in numbers
         for step, delay in enumerate((0.0, 0.1, 0.1 + work["length"]))
     ]
     heapq.heapify(steps)
