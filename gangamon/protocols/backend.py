@@ -55,7 +55,8 @@ class Backend(Protocol):
     limits: Limits
 
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
-        """One bulk query: exactly one of Seen or Absent for each item, by key.
+        """One bulk query: exactly one of Seen or Absent for each item, by key; Unreachable for one
+        that could not be asked about where others could.
 
         Raises TransientError if the backend could not be asked (nothing is learnt); never
         returns a guess. Must give up after ``limits.timeout`` seconds.

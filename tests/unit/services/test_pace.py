@@ -1,0 +1,72 @@
+"""The pace of a lane, in virtual time: its whole budget, its whole promise, whatever the ticks."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from gangamon.backends.local import LocalBackend
+from gangamon.domain.cadence import Cadence
+from gangamon.protocols import Limits
+from tests.support.commands import LANE
+from tests.support.virtual import Lanes
+
+#: An end is noticed within so many intervals, in 99 of 100 cases (docs/lanes.md).
+PROMISE = 1.2
+
+
+@pytest.mark.parametrize(("processes", "burst", "tick"), [(1, 1, 1.0), (3, 2, 1.0), (3, 1, 5.0)])
+def test_a_lane_with_work_uses_its_budget(
+    monkeypatch: pytest.MonkeyPatch, processes: int, burst: int, tick: float
+) -> None:
+    """All batches are due every second, and the budget bears half of them: it is used to 95 of
+    100 at least, and never more than all of it."""
+    rate, seconds = 2.0, 30.0
+    steady = Cadence(floor=1.0, cap=1.0)
+    limits = Limits(jobs=200, slots=3, endpoint_slots=3, rate=rate, burst=burst, cadence=steady)
+    lanes = Lanes(monkeypatch, limits, processes=processes, tick=tick)
+    lanes.add(int(4 * rate), 1)
+    lanes.run(seconds)
+    assert 0.95 * seconds * rate <= len(lanes.backend.asked) <= seconds * rate + burst
+
+
+@pytest.mark.parametrize("floor", [1.0, 3.0])
+def test_ends_are_noticed_within_the_promise(monkeypatch: pytest.MonkeyPatch, floor: float) -> None:
+    """Jobs that end at any time: the lane is asked when it is due, and not a tick later."""
+    limits = Limits(jobs=1000, cadence=Cadence(floor=floor, cap=floor))
+    lanes = Lanes(monkeypatch, limits, tick=1.0)
+    luck = random.Random(2)
+    begun = lanes.time.at
+    lanes.backend.ends = {n: begun + 5 + luck.uniform(0, 20) for n in range(100)}
+    lanes.add(100, 100)
+    lanes.run(30.0)
+    found = [lag for lag in lanes.client.detections(str(LANE)) if lag.interval]
+    ratios = sorted(lag.seconds / lag.interval for lag in found if lag.interval)
+    assert len(ratios) == 100
+    assert ratios[98] <= PROMISE
+    assert ratios[50] > 0.3, "it is asked once in an interval, and not more often"
+
+
+def test_local_after_a_quiet_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Jobs that nothing happens to for half a minute; then their ends are noticed as
+    soon as at first."""
+    lanes = Lanes(monkeypatch, LocalBackend().limits)
+    luck = random.Random(3)
+    begun = lanes.time.at
+    lanes.backend.ends = {n: begun + 30 + luck.uniform(0, 10) for n in range(100)}
+    lanes.add(100, 100)
+    lanes.run(45.0)
+    lags = sorted(lanes.client.lags(str(LANE)))
+    assert len(lags) == 100
+    assert lags[98] <= PROMISE, "seconds, as its floor is 1"
+    assert len(lanes.backend.asked) <= 46
+
+
+def test_nothing_is_asked_more_often_than_is_due(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many processes with an alarm each ask no more often than one."""
+    limits = Limits(jobs=1000, rate=100.0, burst=100, cadence=Cadence(floor=2.0, cap=2.0))
+    lanes = Lanes(monkeypatch, limits, processes=8)
+    lanes.add(100, 100)
+    lanes.run(20.0)
+    assert 10 <= len(lanes.backend.asked) <= 11
