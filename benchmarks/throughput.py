@@ -17,7 +17,6 @@ import threading
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib.resources import files
-from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import figures
@@ -37,6 +36,7 @@ TOML = f"[backends.Simulated]\nfloor = {INTERVAL}\ncap = {INTERVAL}\n"
 #: are not it.
 STEADY = (0.2, 0.8)
 
+PY_SPY = Path(sys.executable).with_name("py-spy")
 #: Seconds of the profile, and the samples a second.
 PROFILE, HERTZ = 8, 100
 
@@ -142,7 +142,7 @@ def _steady(times: list[float]) -> float:
 
 
 def _profiles(service: Service, run: Run) -> None:
-    if find_spec("py_spy") is None:
+    if not PY_SPY.exists():
         return
     found = {name: _sampler(service.pid(name)) for name in ("poll", "transfer")}
     for name, process in found.items():
@@ -150,9 +150,8 @@ def _profiles(service: Service, run: Run) -> None:
 
 
 def _sampler(pid: int) -> subprocess.Popen[str]:
-    command = [str(Path(sys.executable).with_name("py-spy")), "record", "--pid", str(pid)]
-    command += ["--duration", str(PROFILE), "--rate", str(HERTZ), "--gil", "--format", "raw"]
-    command += ["--output", "/dev/stdout"]
+    command = [str(PY_SPY), "record", "--pid", str(pid), "--duration", str(PROFILE)]
+    command += ["--rate", str(HERTZ), "--gil", "--format", "raw", "--output", "/dev/stdout"]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 
 
