@@ -1,7 +1,9 @@
-"""``gangamon ganga-config``: what Ganga must read to load the adapter, printed or written."""
+"""``gangamon ganga-config``: what Ganga must read to load the adapter; ``gangamon mode``: whether
+that has a repository's jobs."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +14,12 @@ from pathlib import Path
 import click
 
 import gangamon
-from gangamon.errors import BadInput
+from gangamon import settings
+from gangamon.cli.commanding import WAIT
+from gangamon.domain.command import Withdraw
+from gangamon.domain.status import JobStatus
+from gangamon.errors import BadInput, StoreUnavailable
+from gangamon.services import mode
 
 SECTION = "Configuration"
 OPTION = "RUNTIME_PATH"
@@ -20,6 +27,7 @@ OPTION = "RUNTIME_PATH"
 #: The version named in the header of a new file, where Ganga is not installed beside us.
 GANGA = "8.7.12"
 
+_GANGADIR = re.compile(r"[ \t]*gangadir[ \t]*[=:][ \t]*(?P<value>.*?)[ \t]*")
 _HEADER = re.compile(r"\[(?P<name>[^\]]*)\]")
 _LIVE = re.compile(rf"(?P<key>{OPTION}[ \t]*[=:][ \t]*)(?P<value>.*?)(?P<rest>\s*)", re.DOTALL)
 _COMMENTED = re.compile(rf"[#;]+[ \t]*{OPTION}[ \t]*[=:]")
@@ -153,4 +161,64 @@ def ganga_config(do_write: bool, gangarc: Path) -> None:
         click.echo(f"{gangarc}: created")
 
 
-COMMANDS = (ganga_config,)
+def gangadir_of(gangarc: Path) -> Path:
+    """The gangadir that .gangarc names, else Ganga's default."""
+    section, found = "", "~/gangadir"
+    for line in _read(gangarc).splitlines() if gangarc.is_file() else ():
+        if header := _HEADER.match(line):
+            section = header["name"].strip()
+        elif section == SECTION and (given := _GANGADIR.fullmatch(line)):
+            found = given["value"]
+    return Path(os.path.expandvars(found)).expanduser()
+
+
+@click.command("mode")
+@click.argument("wanted", type=click.Choice(mode.MODES), required=False)
+@click.option(
+    "--gangadir", type=click.Path(file_okay=False, path_type=Path), help="The repository."
+)
+def mode_command(wanted: str | None, gangadir: Path | None) -> None:
+    """Who watches a repository's jobs: gangamon, or Ganga's own monitoring.
+
+    Without WANTED it is only told. Sessions that have gangamon follow within some seconds.
+    """
+    place = (gangadir or gangadir_of(Path("~/.gangarc").expanduser())).absolute() / mode.FOLDER
+    if not place.is_dir():
+        raise BadInput([f"--gangadir: got {place.parent}; accepted: one that gangamon was used in"])
+    if wanted:
+        mode.write(place, wanted, "gangamon mode")
+    found = mode.read(place)
+    since = (
+        f" since {time.strftime('%Y-%m-%d %H:%M', time.localtime(found.at))}" if found.at else ""
+    )
+    click.echo(f"{place.parent}: {found.mode}{since}{f' ({found.by})' if found.by else ''}")
+    if wanted == mode.GANGA:
+        click.echo(_take_back(place))
+
+
+def _take_back(place: Path) -> str:
+    """Withdraw what has not ended, so that nothing is asked for it either; what became of it. What
+    has ended stays for the next session to show."""
+    # Imports redis, a third of a second that --help must not wait for.
+    from gangamon.client import Client
+
+    try:
+        repository = str(json.loads((place / "repository.json").read_text("utf-8"))["id"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "no session has handed a job over"
+    client = Client(settings.load(), place / "spool")
+    try:
+        masters = [m.id for m in client.masters(repository) if m.phase == "open"]
+        why = "gangamon mode ganga"
+        sent = [
+            client.submit(Withdraw(client.new_id(), repository, number, (), JobStatus.KILLED, why))
+            for number in masters
+        ]
+        done = client.wait(sent[-1], repository, WAIT) is not None if sent else True
+    except StoreUnavailable:
+        return "the service does not answer: it will do nothing for these jobs when it is back"
+    told = "taken back from" if done else "a command lies in the spool to take them back from"
+    return f"{len(sent)} unfinished jobs: {told} the service"
+
+
+COMMANDS = (ganga_config, mode_command)

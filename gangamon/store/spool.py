@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +12,15 @@ from typing import Any
 
 from gangamon.errors import DiskFull
 
+_NAME = re.compile(r"\d{20}-.+\.json")
+
 
 class Spool:
-    """One file for each command, named so that their order is the order of submission."""
+    """One file for each command, named so that their order is the order of submission.
+
+    Sessions of several hosts may share a folder: no two names are the same, and a command is
+    sent after those that were there before it, also where the clocks of the hosts differ.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -21,7 +28,9 @@ class Spool:
 
     def put(self, command_id: str, body: Mapping[str, Any]) -> None:
         """On disk (fsync) when this returns; appears whole or not at all."""
-        self._last = max(self._last + 1, time.time_ns())
+        pending = self.pending()
+        newest = int(pending[-1][1].name[:20]) if pending else 0
+        self._last = max(self._last + 1, newest + 1, time.time_ns())
         path = self.folder / f"{self._last:020d}-{command_id}.json"
         temporary = path.with_suffix(f".tmp{os.getpid()}")
         try:
@@ -38,7 +47,7 @@ class Spool:
     def pending(self) -> list[tuple[str, Path]]:
         """(command id, file) of each, oldest first."""
         try:
-            names = sorted(n for n in os.listdir(self.folder) if n.endswith(".json"))
+            names = sorted(n for n in os.listdir(self.folder) if _NAME.fullmatch(n))
         except FileNotFoundError:
             return []
         return [(name[21:-5], self.folder / name) for name in names]
