@@ -39,6 +39,10 @@ NAMES = {
         "benchmarks.torture.run",
         "50,000 jobs under kill -9 of all there is (--minutes N, --jobs N, --seed N, --emptied)",
     ),
+    "killed": (
+        "benchmarks.killed.run",
+        "kill -9 of a session while its subjobs change (--kills N, --subjobs N, --seed N)",
+    ),
     "truth": (
         "benchmarks.truth",
         "jobs of a backend that lies in every way: nothing untrue is said (--jobs N)",

@@ -63,7 +63,13 @@ class Backlog:
         current.backlog = self
 
     def __len__(self) -> int:
+        """Subjobs that wait to be loaded."""
         return sum(len(found.waiting) for found in list(self._lists.values()))
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing is left to do."""
+        return not self._lists
 
     # --- what is not loaded -----------------------------------------------------------------
 
@@ -75,7 +81,8 @@ class Backlog:
         found = self._look_on_disk(subjobs, sub)
         if found is None or not found.plain or not _idle(found.application):
             return None
-        update = self._list(master, subjobs).waiting.get(sub)
+        kept = self._lists.get(master.id)
+        update = kept.waiting.get(sub) if kept is not None and kept.subjobs is subjobs else None
         if update is None:
             return found
         return Peek(self._shown(update), update.attempt, found.application, True)
@@ -103,9 +110,8 @@ class Backlog:
         return kept
 
     def _look_on_disk(self, subjobs: Any, sub: int) -> Peek | None:
-        path = os.path.join(subjobs._jobDirectory, str(sub), subjobs._dataFileName)
         try:
-            with open(path, encoding="utf-8") as file:
+            with open(_path(subjobs, sub), encoding="utf-8") as file:
                 return peek(file.read())
         except (OSError, UnicodeDecodeError):
             return None  # Ganga knows what to do
@@ -119,18 +125,16 @@ class Backlog:
         for n, (sub, entry) in enumerate(list(subjobs._subjobIndexData.items())):
             if n % _SLICE == _SLICE - 1:
                 time.sleep(_REST)
-            path = os.path.join(subjobs._jobDirectory, str(sub), subjobs._dataFileName)
-            try:
-                if os.stat(path).st_ctime == entry.get("modified"):
-                    continue
-            except OSError:
-                pass
+            written = _written_at(subjobs, sub)
+            if written is not None and written == entry.get("modified"):
+                continue
             found = self._look_on_disk(subjobs, sub)
             if found is None:
                 subjobs[sub]
-            elif found.status != entry.get("status"):
-                subjobs._subjobIndexData[sub] = _with(entry, found.status)
-                subjobs._dirty = True
+            else:
+                new = {**_with(entry, found.status), "modified": written}
+                subjobs._subjobIndexData[sub] = new
+                subjobs._dirty = True  # so that the index is written with the next change
 
     # --- loading ----------------------------------------------------------------------------
 
@@ -177,13 +181,16 @@ class Backlog:
         return False
 
     def _written(self, number: int, kept: _List) -> None:
-        """Everything was applied: make it durable before the record of it goes."""
-        registry = kept.master._getRegistry()
-        if registry is not None and kept.master._dirty:
-            registry._flush([kept.master])
-        del self._lists[number]
+        """Everything was applied; the record of it goes when Ganga's flush has made it durable."""
         if kept.recorded and self.records is not None:
+            registry = kept.master._getRegistry()
+            if registry is not None:
+                with registry._flush_lock:
+                    cached = list(kept.subjobs._cachedJobs.values())
+                    if kept.master._dirty or any(job._dirty for job in cached):
+                        return
             self.records.remove(number)
+        del self._lists[number]
 
     # --- from one session to the next -------------------------------------------------------
 
@@ -195,12 +202,16 @@ class Backlog:
             kept.recorded = True
 
     def restore(self, load: Callable[[int], Any]) -> None:
-        """Take up what an earlier session left. ``load(master)``: the job, or None if it is gone;
-        raises if another session has it."""
+        """Take up what an earlier session left. ``load(master)``: the job, or None if it is gone.
+        Where it raises, another session has the job, and the record stays for later."""
         if self.records is None:
             return
         for number, updates in self.records.read():
-            master = load(number)
+            try:
+                master = load(number)
+            except Exception as error:  # noqa: BLE001 - of no one job must the others know
+                logger.debug("job %s: what waits for its subjobs is left: %s", number, error)
+                continue
             if master is None:
                 self.records.remove(number)
                 continue
@@ -208,10 +219,21 @@ class Backlog:
             kept = self._list(master, subjobs)
             kept.recorded = True
             for update in updates:
-                if not subjobs.isLoaded(update.sub) and update.sub in subjobs._subjobIndexData:
-                    found = self.look(master, update.sub)
-                    if found is None or found.attempt == update.attempt:
-                        self.put(master, update)
+                found = self.look(master, update.sub)
+                if found is None or found.attempt == update.attempt:
+                    self.put(master, update)
+
+
+def _path(subjobs: Any, sub: int) -> str:
+    return os.path.join(subjobs._jobDirectory, str(sub), subjobs._dataFileName)
+
+
+def _written_at(subjobs: Any, sub: int) -> float | None:
+    """As an index entry's ``modified`` (SubJobXMLList.py:200, 8.7.12)."""
+    try:
+        return os.stat(_path(subjobs, sub)).st_ctime
+    except OSError:
+        return None
 
 
 def _with(entry: dict[str, Any], status: str) -> dict[str, Any]:

@@ -166,9 +166,9 @@ class Flusher:
         return out.getvalue().encode()
 
     def _rest(self) -> None:
-        """Between two pieces of an automatic flush; at the end of a session there is no time."""
+        """Between two pieces of an automatic flush; the user, and the end of a session, wait."""
         thread: Any = self._registry.flush_thread
-        if not thread.stopped and threading.current_thread() is thread:
+        if not thread.stopped and threading.current_thread() is not threading.main_thread():
             time.sleep(REST)
 
 

@@ -59,7 +59,8 @@ def disk(j):
     return lambda sub, word: word in (folder / str(sub) / "data").read_text()
 """
 
-STOCK = "-o[Gangamon]Enabled=False"
+#: Ganga without gangamon.
+STOCK = "-o[Configuration]RUNTIME_PATH="
 
 
 @pytest.fixture
@@ -118,6 +119,7 @@ def test_a_flush_writes_what_gangas_own_writes(alone: Session) -> None:
     third = alone.run(
         """
     j = jobs(0)
+    facts["monitoring"] = type(component).__module__.split(".")[0]
     facts["job"] = [j.status, j.name, j.comment]
     facts["subjobs"] = [[s.status, s.comment] for s in j.subjobs]
     """,
@@ -125,6 +127,7 @@ def test_a_flush_writes_what_gangas_own_writes(alone: Session) -> None:
     )
     done, run = ["completed", ""], ["running", ""]
     assert third.facts == {
+        "monitoring": "GangaCore",
         "job": ["submitted", "two", "it's <mine> & é"],
         "subjobs": [
             *(done, done, run, run, ["running", "changed"]),

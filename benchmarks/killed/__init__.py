@@ -1,0 +1,1 @@
+"""A Ganga session under kill -9 while its subjobs change."""
