@@ -27,6 +27,9 @@ SILENCE = 10.0
 #: Least seconds between two starts by this session.
 PAUSE = 60.0
 
+#: Starts that bring no answer, after which this session starts none.
+STARTS = 2
+
 _WHAT_IT_MEANS = (
     "job statuses stand still until it does (%s); what you submit is kept and sent then"
 )
@@ -51,6 +54,7 @@ class Autostart:
         self._look_at = self._start_at = 0.0
         self._silent_since: float | None = None
         self._failed = self._told = False
+        self._starts = 0
 
     @property
     def log(self) -> Path:
@@ -75,7 +79,9 @@ class Autostart:
     def answered(self) -> None:
         """The service is there."""
         self._silent_since = None
-        self._reap()
+        if self._reap() and self._starts:
+            self._starts = 0
+            self._say("gangamon: the service runs")
 
     # --- starting -----------------------------------------------------------------------------
 
@@ -92,6 +98,9 @@ class Autostart:
         if self._why:
             return
         if self._known() and now - self._silent_since < SILENCE:
+            return
+        if self._starts >= STARTS:
+            self._gave_up(f"'{COMMAND}' went well, and it does not answer; see 'gangamon ps'")
             return
         self._start(now)
 
@@ -161,6 +170,7 @@ class Autostart:
             )
         finally:
             os.close(descriptor)
+        self._starts += 1
         self._say(
             f"gangamon: no service runs: one is started on {hostname()} in the background "
             "('gangamon ps' shows it, 'gangamon down' ends it)"
@@ -175,13 +185,11 @@ class Autostart:
             return False
         self._child = None
         if code:
-            self._gave_up(_last_lines(self.log) or f"exit code {code}")
-        elif self._silent_since is None:
-            self._say("gangamon: the service runs")
+            self._gave_up(_first_lines(self.log) or f"exit code {code}")
         return True
 
     def _gave_up(self, fault: str) -> None:
-        self._failed = True
+        self._failed, self._starts = True, 0
         self._why = f"see why with '{COMMAND}'"
         self._stands_still(f"the service could not be started: {fault}")
 
@@ -203,7 +211,7 @@ def _take(lock: int) -> bool:
     return True
 
 
-def _last_lines(path: Path, count: int = 2) -> str:
+def _first_lines(path: Path, count: int = 2) -> str:
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except OSError:

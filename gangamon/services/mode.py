@@ -1,9 +1,9 @@
 """Who watches a repository's jobs, gangamon or Ganga: the flag in the user's gangadir.
 
 ``<gangadir>/gangamon/mode.json``: ``{"mode": "ganga", "by": TEXT, "at": SECONDS}`` (since the
-epoch). Without the file gangamon does. Sessions that have the adapter obey it within some seconds; the
-service fetches and merges nothing for a repository whose flag says ``ganga``. Nothing can hold a
-session that does not have the adapter.
+epoch). Without the file gangamon does. Sessions that have the adapter obey it within some seconds;
+the service fetches and merges nothing for a repository whose flag says ``ganga``. Nothing can hold
+a session that does not have the adapter.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import os
 import time
 import uuid
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +66,8 @@ def write(place: Path, mode: str, by: str) -> Mode:
             os.fsync(file.fileno())
         os.replace(temporary, place / NAME)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            temporary.unlink()
         raise DiskFull(f"{place / NAME}: {error.strerror}") from error
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -34,6 +35,19 @@ def test_a_later_session_continues_the_order(tmp_path: Path) -> None:
     later.put("new", {"n": 2})
     assert names(later) == ["old", "new"]
     assert [json.loads(path.read_text())["n"] for _, path in later.pending()] == [1, 2]
+
+
+def test_another_host_with_a_late_clock_continues_the_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two nodes of one home: the second's clock is an hour behind the first's."""
+    Spool(tmp_path).put("first", {})
+    late = time.time_ns() - 3600 * 10**9
+    monkeypatch.setattr("gangamon.store.spool.time", SimpleNamespace(time_ns=lambda: late))
+    other = Spool(tmp_path)
+    other.put("second", {})
+    other.put("third", {})
+    assert names(other) == ["first", "second", "third"]
 
 
 def test_an_empty_spool_needs_no_folder(tmp_path: Path) -> None:
