@@ -10,6 +10,7 @@ afterwards, file by file, is the same.
 from __future__ import annotations
 
 import io
+import itertools
 import os
 import shutil
 import threading
@@ -24,6 +25,7 @@ from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 from gangamon.adapter.repository.backlog import current
 from gangamon.adapter.repository.files import replace, replace_in_new_directory
 from gangamon.adapter.repository.index import SubjobIndex
+from gangamon.adapter.repository.streamer import xml
 
 #: Seconds of rest after each file that the automatic flusher writes.
 REST = 0.0015
@@ -80,7 +82,7 @@ class Flusher:
         with written.job.const_lock:
             if not subjob._dirty:
                 return False
-            text = self._text(subjob, "")
+            text = xml(subjob, "")
             entry = self._registry.getIndexCache(subjob)
             subjob._setFlushed()
         folder, name = os.path.join(written.folder, str(sub)), written.name
@@ -98,14 +100,17 @@ class Flusher:
 
     def _master(self, written: _Written, changed: bool) -> None:
         job, repository = written.job, self._registry.repository
+        turn = next(written.turns)
+        check_app_hash(job)
+        with job.const_lock:
+            _clean(job)
+        text = xml(job, SUBJOBS)
         with self._piece(written):
-            check_app_hash(job)
-            with job.const_lock:
-                text = self._text(job, SUBJOBS)
-                _clean(job)
-            if text != written.text:
+            # What a thread that began later has written is as new, or the job is dirty again.
+            if turn > written.turn and text != written.text:
                 replace(repository.get_fn(job.id), [text], backup=True)
                 written.text = text
+            written.turn = max(turn, written.turn)
         self._rest()
         subjobs = written.subjobs
         if changed or subjobs._dirty or not os.path.exists(written.index_path):
@@ -160,11 +165,6 @@ class Flusher:
     def _piece(self, written: _Written) -> _Piece:
         return _Piece(self._registry, written)
 
-    def _text(self, job: Any, without: str) -> bytes:
-        out = io.StringIO()
-        self._registry.repository.to_file(job, out, without)
-        return out.getvalue().encode()
-
     def _rest(self) -> None:
         """Between two pieces of an automatic flush; the user, and the end of a session, wait."""
         thread: Any = self._registry.flush_thread
@@ -199,7 +199,7 @@ class _Written:
         self.index_path = os.path.join(self.folder, INDEX)
         self.subjobs = stripProxy(job.subjobs)
         self.index = SubjobIndex()
-        self.text = b""
+        self.text, self.turn, self.turns = b"", 0, itertools.count(1)
         self.entry: dict[str, Any] = {}
 
     def of(self, job: Any) -> bool:
