@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from workers import processes
+
 ROOT = Path(__file__).parents[2]
 
 pytestmark = pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed")
@@ -23,7 +25,9 @@ def folder() -> Iterator[Path]:
     """A short path: sockets lie below it."""
     found = tempfile.mkdtemp(prefix="gm-")
     yield Path(found)
-    shutil.rmtree(found)
+    for state in Path(found).glob("*/state"):  # what a demonstration that did not end has left
+        processes.sweep(state)
+    shutil.rmtree(found, ignore_errors=True)
 
 
 def demo(folder: Path, *options: str) -> tuple[str, dict[str, object]]:

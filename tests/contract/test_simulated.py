@@ -16,12 +16,12 @@ from gangamon.testing.conformance import (
     NativeCodesConformance,
 )
 from gangamon.testing.factories import fetch_order, poll_item
-from gangamon.testing.simulator.backend import SimulatedBackend
 from gangamon.testing.simulator.fetcher import SimulatedFetcher
 from gangamon.testing.simulator.process import Simulator
+from tests.support.simulated import backend
 from tests.support.waiting import until
 
-#: Job 0 waits for ever, jobs 1 to 3 have ended, 4 runs for ever, by what is done to them below.
+#: Job 0 waits for ever, jobs 1 to 3 have ended, 4 was killed, by what is done to them below.
 SCENARIO = """
 time_scale = 100.0
 [jobs]
@@ -46,7 +46,7 @@ def simulator(tmp_path: Path) -> Iterator[Simulator]:
         found.call("start")
         until(lambda: found.call("describe")["t"] > 10, 60, "all jobs have ended")
         found.call("requeue", ids=["0"], seconds=1e9)
-        found.call("requeue", ids=["4"], seconds=0.0)
+        found.call("requeue", ids=["4"], seconds=1e9)
         found.call("kill", ids=["4"])
         yield found
 
@@ -61,7 +61,7 @@ class TestSimulated(BackendConformance, NativeCodesConformance):
     @pytest.fixture
     def case(self, simulator: Simulator) -> BackendCase:
         return BackendCase(
-            backend=SimulatedBackend(),
+            backend=backend(),
             lane=simulator.lane,
             known=[item(number) for number in range(5)],
             missing=item(9),
@@ -84,7 +84,7 @@ class TestSimulatedFetcher(FetcherConformance):
         extra = {"endpoint": simulator.endpoint}
         roots = [str(tmp_path)]
         return FetcherCase(
-            fetcher=SimulatedFetcher(),
+            fetcher=SimulatedFetcher(timeout=60.0),
             order=fetch_order(str(output), roots, native_id="1", extra=extra),
             missing=fetch_order(
                 str(tmp_path / "42" / "9" / "output"), roots, native_id="9", extra=extra

@@ -5,23 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
 
+from tests.support.waiting import until
+
 ROOT = Path(__file__).parents[2]
 LAUNCH = [sys.executable, "-m", "workers.launch"]
-SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
-
-
-def until(condition: Callable[[], bool], seconds: float = 15) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come in time"
-        time.sleep(0.05)
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(3600)"]
 
 
 def gone(pid: int) -> bool:
@@ -84,7 +77,7 @@ def test_the_program_ends_with_its_parent(tmp_path: Path) -> None:
         child = int(parent.stdout.readline())
         assert not gone(child)
         parent.kill()
-    until(lambda: gone(child))
+    until(lambda: gone(child), 60, "the kernel ends it")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="Linux only")

@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,8 @@ import pytest
 from gangamon import instance
 from gangamon import settings as configuration
 from gangamon.settings import hostname
+from tests.support.proxy import Link
+from tests.support.waiting import until
 from workers import processes, redis_server
 
 ROOT = Path(__file__).parents[2]
@@ -62,7 +64,7 @@ class Gangamon:
 
     def run(self, *arguments: str, **variables: str) -> tuple[int, str, str]:
         with self.start(*arguments, **variables) as process:
-            out, err = process.communicate(timeout=150)
+            out, err = process.communicate(timeout=300)
             return process.returncode, out, err
 
     def up(self, *arguments: str) -> dict[str, Any]:
@@ -103,13 +105,6 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Gangamon
         assert found.left() == []
     finally:
         processes.sweep(found.state)
-
-
-def until(condition: Callable[[], bool], seconds: float = 30) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "did not come in time"
-        time.sleep(0.1)
 
 
 def redis_socket(report: dict[str, Any]) -> Path:
@@ -159,14 +154,14 @@ def test_flower_wants_its_password(running: tuple[Gangamon, dict[str, Any]]) -> 
     assert path.stat().st_mode & 0o777 == 0o600
     password = path.read_text().strip()
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(report["flower_url"], timeout=10)
+        urllib.request.urlopen(report["flower_url"], timeout=60)
     with refused.value as answer:
         assert answer.code == 401
     login = base64.b64encode(f"gangamon:{password}".encode()).decode()
     request = urllib.request.Request(
         report["flower_url"], headers={"Authorization": f"Basic {login}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
     assert not any(password in " ".join(p.cmdline()) for p in gangamon.left())
 
@@ -211,10 +206,14 @@ def test_a_killed_redis_comes_back_with_its_data(running: tuple[Gangamon, dict[s
     redis_server.ask(path, "SET", "test:kept", "yes")
     before = gangamon.program("redis")
     os.kill(before["pid"], signal.SIGKILL)
-    until(lambda: gangamon.program("redis")["pid"] not in (None, before["pid"]))
-    until(lambda: redis_server.ping(path) == "PONG")
+    until(
+        lambda: gangamon.program("redis")["pid"] not in (None, before["pid"]),
+        120,
+        "another process",
+    )
+    until(lambda: redis_server.ping(path) == "PONG", 120, "it answers")
     assert redis_server.ask(path, "GET", "test:kept") == "yes"
-    until(lambda: gangamon.program("redis")["state"] == "RUNNING")
+    until(lambda: gangamon.program("redis")["state"] == "RUNNING", 120, "it runs")
     assert gangamon.program("redis")["restarts"] == before["restarts"] + 1
     redis_server.ask(path, "DEL", "test:kept")
 
@@ -239,7 +238,7 @@ def test_nothing_outlives_supervisord(gangamon: Gangamon) -> None:
     report = gangamon.up()
     redis_server.ask(redis_socket(report), "SET", "test:kept", "yes")
     os.kill(report["pid"], signal.SIGKILL)
-    until(lambda: gangamon.left() == [])
+    until(lambda: gangamon.left() == [], 120, "nothing is left", gangamon.left)
     code, out, _ = gangamon.run("ps")
     assert code == 3
     assert "nothing runs" in out
@@ -276,12 +275,22 @@ def test_down_ends_one_in_the_foreground(gangamon: Gangamon) -> None:
     assert gangamon.left() == []
 
 
+def never_ready(gangamon: Gangamon) -> Path:
+    """A Redis that never answers: until then `up` is at work, and not over before the test is."""
+    server = gangamon.state.parent / "redis-server"
+    server.write_text(
+        "#!/bin/sh\n[ $1 = --version ] && echo Redis server v=7.0.0 && exit\nexec sleep 3600\n"
+    )
+    server.chmod(0o755)
+    return server
+
+
 def test_a_start_that_is_broken_off_leaves_nothing(gangamon: Gangamon) -> None:
     """Ctrl-C before all runs ends what had been started."""
-    with gangamon.start("up") as process:
-        until(lambda: len(gangamon.left()) > 1)
+    with gangamon.start("up", GANGAMON_REDIS_SERVER=str(never_ready(gangamon))) as process:
+        until(lambda: len(gangamon.left()) > 1, 120, "something was started")
         process.send_signal(signal.SIGINT)
-        assert process.wait(90) == 1
+        assert process.wait(240) == 1
         assert process.stderr
         assert "ended before everything ran" in process.stderr.read()
     assert gangamon.left() == []
@@ -289,10 +298,10 @@ def test_a_start_that_is_broken_off_leaves_nothing(gangamon: Gangamon) -> None:
 
 def test_a_start_that_was_killed_is_cleaned_up(gangamon: Gangamon) -> None:
     """`up` killed with -9 cannot clean up; the next `down` finds what it had started."""
-    with gangamon.start("up") as process:
-        until(lambda: len(gangamon.left()) > 1)
+    with gangamon.start("up", GANGAMON_REDIS_SERVER=str(never_ready(gangamon))) as process:
+        until(lambda: len(gangamon.left()) > 1, 120, "something was started")
         process.kill()
-        process.wait(10)
+        process.wait(120)
     code, out, _ = gangamon.run("down")
     assert code == 0
     assert "left over" in out
@@ -303,7 +312,7 @@ def test_two_at_the_same_time_start_one(gangamon: Gangamon) -> None:
     """The second waits for the first, and says where it runs."""
     with gangamon.start("up", "--no-flower", "--json") as one:
         second = gangamon.up("--no-flower")
-        out, err = one.communicate(timeout=100)
+        out, err = one.communicate(timeout=300)
         assert one.returncode == 0, err
     first = json.loads(out)
     assert first["id"] == second["id"]
@@ -336,31 +345,29 @@ def test_a_port_in_use_is_refused(gangamon: Gangamon) -> None:
 
 def test_a_redis_that_does_not_answer_is_refused(gangamon: Gangamon) -> None:
     """A configured one is asked first; its password is not shown."""
-    with socket.create_server(("127.0.0.1", 0)) as closed:
-        port = closed.getsockname()[1]
-    err = refused(gangamon, "up", GANGAMON_REDIS_URL=f"redis://:secret@127.0.0.1:{port}/0")
-    assert f"redis.url: got redis://***@127.0.0.1:{port}/0: cannot be reached" in err
+    err = refused(gangamon, "up", GANGAMON_REDIS_URL="redis://:secret@127.0.0.1:1/0")
+    assert "redis.url: got redis://***@127.0.0.1:1/0: cannot be reached" in err
     assert "secret" not in err
 
 
 def test_the_doctor_asks_a_redis_that_is_configured(gangamon: Gangamon, tmp_path: Path) -> None:
     """One that may lose or drop jobs is a failure; one that does not let us in is said."""
     server = redis_server.find(configuration.load({}))
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    command = [server.path, "--port", str(port), "--dir", str(tmp_path), "--save", ""]
+    command = [server.path, "--port", "0", "--dir", str(tmp_path), "--save", ""]
     command += ["--unixsocket", str(tmp_path / "s"), "--requirepass", "right"]
     command += ["--maxmemory-policy", "allkeys-lru"]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
+        link = Link(tmp_path / "s")
         try:
-            until(lambda: "NOAUTH" in redis_server.ping(tmp_path / "s"))
+            until(lambda: "NOAUTH" in redis_server.ping(tmp_path / "s"), 120, "it answers")
             found = {}
             for password in ("right", "wrong"):
-                url = f"redis://:{password}@127.0.0.1:{port}/0"
+                url = link.url.replace("//", f"//:{password}@")
                 code, out, err = gangamon.run("doctor", "--json", GANGAMON_REDIS_URL=url)
                 assert (code, err) == (1, "")
                 found[password] = {c["name"]: (c["level"], c["text"]) for c in json.loads(out)}
         finally:
+            link.close()
             process.kill()
     assert found["right"]["redis persistence"] == ("FAIL", "appendonly is off")
     assert found["right"]["redis eviction"][0] == "FAIL"

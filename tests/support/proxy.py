@@ -24,6 +24,8 @@ class Link:
         self._lock = threading.Lock()
         self._listener: socket.socket | None = None
         self.port = 0
+        self._bound = self._bind()
+        self.port = self._bound.getsockname()[1]
         self.mend()
 
     @property
@@ -50,6 +52,7 @@ class Link:
             with contextlib.suppress(OSError):  # wakes the thread that accepts
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
+            self._bound = self._bind()  # nobody else is to have the port meanwhile
         for end in ends:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -59,17 +62,21 @@ class Link:
     def mend(self) -> None:
         """Bytes flow again, connections are taken again, at the same port."""
         if self._listener is None:
-            listener = socket.socket()
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(("127.0.0.1", self.port))
+            listener = self._listener = self._bound
             listener.listen(100)
-            self.port = listener.getsockname()[1]
-            self._listener = listener
             threading.Thread(target=self._accept, args=(listener,), daemon=True).start()
         self._flows.set()
 
     def close(self) -> None:
         self.cut()
+        self._bound.close()
+
+    def _bind(self) -> socket.socket:
+        """A socket that has the port and does not listen: connections are refused."""
+        bound = socket.socket()
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        bound.bind(("127.0.0.1", self.port))
+        return bound
 
     def _accept(self, listener: socket.socket) -> None:
         while True:

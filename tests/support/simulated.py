@@ -42,8 +42,9 @@ def items(*numbers: int) -> list[PollItem]:
 
 
 def backend(**limits: float) -> SimulatedBackend:
+    """One that is patient, if nothing else is said: the machine may be slow."""
     found = SimulatedBackend()
-    found.limits = replace(found.limits, **limits)  # type: ignore[arg-type]
+    found.limits = replace(found.limits, **{"timeout": 60.0, **limits})  # type: ignore[arg-type]
     return found
 
 

@@ -56,7 +56,7 @@ class Simulator:
         if self.process.poll() is None:
             self.process.terminate()
         try:
-            code = self.process.wait(10)
+            code = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.process.kill()
             code = self.process.wait()
