@@ -7,12 +7,15 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from GangaCore.GPIDev.Lib.Job.Job import Job
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.enqueuer import PAUSE, SLICE
-from gangamon.adapter.reader import Reader, Subjobs
+from gangamon.adapter.reader import Gone, Reader, Subjobs
+from gangamon.adapter.repository.backlog import Backlog
 from gangamon.adapter.times import stamp
 from gangamon.adapter.watched import POLLED, Watched
+from gangamon.client import JobUpdate
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.job import Version
 from gangamon.domain.rollup import rollup
@@ -22,6 +25,9 @@ logger = getLogger("gangamon")
 
 #: Seconds after the last subjob's end until the master's end is asked for, should it be missed.
 OVERDUE = 30.0
+
+#: Seconds of each of the adapter's steps for subjobs that are loaded in the background.
+DRAIN = 0.25
 
 _STATUSES = {status.value: status for status in JobStatus}
 _OLDEST = Version(0, 0, 0)
@@ -35,6 +41,8 @@ class Applier:
 
     def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
         self._reader, self._alive = reader, alive
+        self.backlog = Backlog(transition, lambda update: shown(update.status))
+        self._restored = False
         self.lags: deque[float] = deque(maxlen=200_000)
         self.busy = False
 
@@ -60,17 +68,32 @@ class Applier:
                 watched.look_at = 0.0  # the counts may be off
         self.roll_up(watched, master)
 
+    def settle(self) -> None:
+        """Load some of the subjobs for which updates wait, for a moment."""
+        if not self._restored:
+            self._restored = True
+            self.backlog.restore(self._load)
+        if not self.backlog.over:
+            self.backlog.drain(DRAIN)
+
+    def _load(self, master: int) -> Any:
+        try:
+            return self._reader.master(master)
+        except Gone:
+            return None
+
     def _one(self, watched: Watched, master: Any, subjobs: Subjobs, update: Any) -> None:
         if not _newer(watched, update):
             return
-        if update.sub == UNSPLIT:
-            job = master
-        elif update.sub < len(subjobs):
-            job = subjobs[update.sub]
-        else:
+        if update.sub >= len(subjobs) and update.sub != UNSPLIT:
             return
-        old = job.status
-        if int(job.info.submit_counter) != update.attempt:
+        found = None if subjobs.loaded(update.sub) else self.backlog.look(master, update.sub)
+        if found is not None:
+            job, old, attempt = None, found.status, found.attempt
+        else:
+            job = master if update.sub == UNSPLIT else subjobs[update.sub]
+            old, attempt = job.status, int(job.info.submit_counter)
+        if attempt != update.attempt:
             watched.look_at = 0.0  # resubmitted meanwhile
             return
         watched.versions[update.sub] = Version(update.attempt, update.restart, RANK[update.status])
@@ -78,23 +101,21 @@ class Applier:
             watched.ended[update.sub] = update.attempt
         if old not in POLLED and old != "completing":
             return  # the user, or Ganga, has ended it: that stands
-        _attributes(job, update.attributes)
-        stamp(job, update)
-        status = shown(update.status)
-        if status == old or (update.sub == UNSPLIT and update.status in FINAL):
-            return  # the end of a job that was not split comes with its master's record
+        if job is None:
+            self.backlog.put(master, update)
+            new = _after(old, update)
+        else:
+            transition(job, update)
+            new = job.status
+        if new == old:
+            return
         if update.status in FINAL:
-            job.updateStatus(status, update_master=False)
             watched.shown[update.sub] = update.attempt
             if update.ended_at is not None:
                 self.lags.append(time.time() - update.ended_at)
-        elif status in job.status_graph[old]:
-            # No hooks hang on these transitions: this is what updateStatus would do.
-            job.time.timenow(status)
-            job.status = status
         if update.sub != UNSPLIT:
             watched.counts[old] -= 1
-            watched.counts[job.status] += 1
+            watched.counts[new] += 1
 
     def roll_up(self, watched: Watched, master: Any) -> None:
         """Ganga's roll-up from our own counters, once per batch, and never to an end: that comes
@@ -136,8 +157,41 @@ def shown(status: JobStatus) -> str:
     return "running" if status is JobStatus.COMPLETING else status.value
 
 
+def transition(job: Any, update: Any) -> None:
+    """Show an update of a loaded job, with Ganga's hooks if it has ended. What Ganga, or the user,
+    has ended stays."""
+    old = job.status
+    if old not in POLLED and old != "completing":
+        return
+    _attributes(job, update.attributes)
+    stamp(job, update)
+    new = _after(old, update)
+    if new == old:
+        return
+    if update.status in FINAL:
+        job.updateStatus(new, update_master=False)
+    else:
+        # No hooks hang on these transitions: this is what updateStatus would do.
+        job.time.timenow(new)
+        job.status = new
+
+
+def _after(old: str, update: Any) -> str:
+    """The status that an update makes of ``old``, but for what Ganga's hooks make of it."""
+    new = shown(update.status)
+    if update.status in FINAL:
+        # The end of a job that was not split comes with its master's record.
+        return old if update.sub == UNSPLIT else new
+    return new if new in Job.status_graph[old] else old
+
+
 def _attributes(job: Any, attributes: Any) -> None:
     backend = job.backend
     for name, value in attributes.items():
         if backend._schema.hasAttribute(name) and getattr(backend, name) != value:
             setattr(backend, name, value)
+
+
+def made(status: str, **fields: Any) -> JobUpdate:
+    """An update from its fields, as ``dataclasses.asdict`` gives them."""
+    return JobUpdate(status=JobStatus(status), **fields)

@@ -19,6 +19,7 @@ from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter import identity, rates
+from gangamon.adapter.applier import made
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.following import Following, masters
 from gangamon.adapter.link import Link
@@ -26,6 +27,7 @@ from gangamon.adapter.loop import Loop
 from gangamon.adapter.options import Options
 from gangamon.adapter.ownership import Ownership
 from gangamon.adapter.reader import Reader
+from gangamon.adapter.repository.records import Records
 from gangamon.settings import Settings
 
 logger = getLogger("gangamon")
@@ -75,6 +77,7 @@ class Monitoring(GangaThread):
             rates.scan_interval(options.ScanInterval, Options.ScanInterval),
             Ownership(place / "masters.lock", GANGA_SWAN_INTEGRATION),
         )
+        self.engine.applier.backlog.records = Records(place / "pending", made)
 
     @property
     def lags(self) -> deque[float]:

@@ -73,6 +73,8 @@ class Engine:
         self._scan(following)
         self._look()
         self._rest()
+        if following:
+            self.applier.settle()
         try:
             if self._link.ready():
                 self._talk(following)

@@ -47,6 +47,7 @@ class Finisher:
         for problem in (view.final.results.get("check") or {}).get("problems", ()):
             logger.error("job %s: %s", watched.id, problem)
         status = self._status(watched, view.final.status, given)
+        self._applier.backlog.keep(master)
         self.busy = True
         try:
             with verdicts.holding(master, given):
