@@ -141,9 +141,9 @@ class Lanes:
             self.time.after(self._wire, lambda: poll.run(claim.token, "w"))
 
     def add(self, jobs: int, size: int) -> None:
-        """A master of so many jobs, in batches."""
+        """A master of so many jobs, in batches. A native id is the number of the job."""
         for first in range(0, jobs, size):
-            specs = [spec(n) for n in range(first, min(first + size, jobs))]
+            specs = [spec(n, native_id=str(n)) for n in range(first, min(first + size, jobs))]
             assert not self.store.enqueue(OWNER, "", enqueue(specs, f"e{first}", 7, jobs))
 
     def run(self, seconds: float) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from gangamon.domain.job import Evidence
+from gangamon.domain.job import Entry, Evidence
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BadInput
 from gangamon.testing.factories import job
@@ -180,6 +180,39 @@ def test_untruths_are_found() -> None:
     ):
         (line,) = audit.untruths({"1": bad}, answered, now)
         assert why in line
+
+
+def test_what_answers_tell() -> None:
+    """Each step once, in the order of the answers; nothing of what is older than the last."""
+    said = [("1", 0, code) for code in ("Waiting", "Running", "Odd", "Running")]
+    said += [("1", 1, "Preempted"), ("1", 0, "Running"), ("1", 1, "Running"), ("1", 1, "Done")]
+    said += [("1", 1, "Killed"), ("2", 2, "Failed"), ("3", 0, "Killed"), ("4", 1, "Odd")]
+    running, completing = JobStatus.RUNNING, JobStatus.COMPLETING
+    assert audit.told(said) == {
+        "1": [(0, running), (1, JobStatus.SUBMITTED), (1, running), (1, completing)],
+        "2": [(2, JobStatus.SUBMITTED), (2, completing)],
+        "3": [(0, JobStatus.KILLED)],
+        "4": [(1, JobStatus.SUBMITTED)],
+    }
+
+
+def test_answers_without_effect_are_found() -> None:
+    """A step that was told and did not take place, and one that nobody told of."""
+    said = [("1", 0, "Running"), ("1", 0, "Done")]
+    begun = Entry(1, 0, JobStatus.SUBMITTED, 0.0, "ganga")
+    steps = {
+        status: Entry(1, 0, status, 1.0, "simulator list")
+        for status in (JobStatus.RUNNING, JobStatus.COMPLETING, JobStatus.FAILED)
+    }
+    done = replace(job(JobStatus.FAILED), history=(begun, *steps.values()))
+    assert audit.untold({"1": done}, said) == []
+    missed = replace(done, history=(begun, *list(steps.values())[1:]))
+    (line,) = audit.untold({"1": missed}, said)
+    assert "answers tell running@0 completing@0, its history completing@0" in line
+    (line,) = audit.untold({"1": done}, said[:1])
+    assert "answers tell running@0, its history running@0 completing@0" in line
+    (line,) = audit.untold({"2": replace(done, history=(begun,))}, [("2", 0, "Killed")])
+    assert "answers tell killed@0, its history nothing" in line
 
 
 def test_percentiles_are_lags_that_were_measured() -> None:

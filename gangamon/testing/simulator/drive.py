@@ -140,6 +140,7 @@ class Drive:
         by_name = {str(sub): job for sub, job in jobs.items()}
         queries = sum(n for source, n in stats["queries"].items() if source != "download")
         lags = percentiles(tally.lags)
+        said = record.sequence(self._simulator.record)
         return Report(
             scenario=self._scenario.name,
             jobs=self._scenario.count,
@@ -155,7 +156,8 @@ class Drive:
             bytes=stats["bytes"],
             transitions=tally.transitions,
             faults=stats["faults"],
-            untruths=audit.untruths(by_name, record.read(self._simulator.record), truth),
+            untruths=audit.untruths(by_name, set(said), truth),
+            untold=audit.untold(by_name, said) if tally.final is not None else [],
         )
 
 

@@ -43,7 +43,8 @@ class Tally:
 
 @dataclass(frozen=True)
 class Report:
-    """``lags``: p50, p95 and p99 in seconds by lane. ``seconds``: that it was followed for."""
+    """``lags``: p50, p95 and p99 in seconds by lane. ``seconds``: that it was followed for.
+    ``untold``: answers that led to nothing, judged at the end of the last job."""
 
     scenario: str
     jobs: int
@@ -60,6 +61,7 @@ class Report:
     transitions: int
     faults: dict[str, int]
     untruths: list[str]
+    untold: list[str]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -86,7 +88,9 @@ class Report:
             text = ", ".join(f"{n} {kind}" for kind, n in sorted(self.faults.items()))
             found.append(f"  faulty answers: {text}")
         found.append(f"  untruths: {len(self.untruths) or 'none'}")
-        return [*found, *(f"    {untruth}" for untruth in self.untruths)]
+        found += [f"    {untruth}" for untruth in self.untruths]
+        found.append(f"  answers without effect: {len(self.untold) or 'none'}")
+        return [*found, *(f"    {one}" for one in self.untold)]
 
 
 def percentiles(lags: Sequence[float]) -> dict[str, float]:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from gangamon.testing.simulator.timeline import Phase
 
-Answered = set[tuple[str, int, str]]
+#: (native id, restart, code)
+Key = tuple[str, int, str]
+Answered = set[Key]
 
 
 class Record:
@@ -44,7 +46,12 @@ class Record:
 
 
 def read(path: str | Path) -> Answered:
-    """All (native id, restart, code) that were answered."""
+    """All that was answered."""
+    return set(sequence(path))
+
+
+def sequence(path: str | Path) -> list[Key]:
+    """The same, in the order in which it was said for the first time."""
     with open(path, encoding="utf-8") as file:
         lines = [json.loads(line) for line in file]
-    return {(str(line[0]), int(line[1]), str(line[2])) for line in lines}
+    return [(str(line[0]), int(line[1]), str(line[2])) for line in lines]

@@ -50,6 +50,24 @@ def test_a_wish_counts_as_far_as_the_backend_bears_it(
     assert Cadence(floor=5.0, cap=60.0).wished(wish, 7.0, query) == expected
 
 
+def test_without_growth_a_quiet_lane_is_asked_as_often_as_any() -> None:
+    """And one slow query does not make it slow for good."""
+    cadence = Cadence(floor=1.0, cap=60.0, growth=1.0)
+    assert cadence.interval(1.0, 0.01, changed=False) == 1.0
+    assert cadence.interval(25.0, 0.01, changed=False) == 1.0
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_an_interval_stays_while_queries_take_about_as_long(changed: bool) -> None:
+    """One that changes with every query would have no grid, and make batches due too soon."""
+    cadence = Cadence(floor=1.0, cap=60.0, growth=1.0)
+    intervals, last = [], None
+    for query in (1.0, 0.9, 0.75, 1.1, 1.0, 0.2):
+        last = cadence.interval(last, query, changed)
+        intervals.append(last)
+    assert intervals == pytest.approx([5.0, 5.0, 5.0, 5.5, 5.5, 1.0])
+
+
 @given(st.integers(1, 10_000), st.floats(0.0, 1.0, exclude_max=True))
 def test_backoff_is_bounded(failures: int, jitter: float) -> None:
     """Between half and one and a half of the doubled base, never above one and a half caps."""

@@ -70,3 +70,15 @@ def test_nothing_is_asked_more_often_than_is_due(monkeypatch: pytest.MonkeyPatch
     lanes.add(100, 100)
     lanes.run(20.0)
     assert 10 <= len(lanes.backend.asked) <= 11
+
+
+def test_a_lane_of_many_queries_is_asked_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Five times the seconds of all its queries together: they take a fifth of the time at most,
+    however many there are."""
+    cadence = Cadence(floor=1.0, cap=60.0, growth=1.0)
+    limits = Limits(jobs=100, slots=1, rate=100.0, burst=100, cadence=cadence)
+    lanes = Lanes(monkeypatch, limits, cost=0.25)
+    lanes.add(400, 100)
+    lanes.run(30.0)
+    assert lanes.store.lane(str(LANE)).interval == pytest.approx(5.0, abs=0.1)
+    assert 20 <= len(lanes.backend.asked) <= 28
