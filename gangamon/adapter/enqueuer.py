@@ -135,6 +135,10 @@ class Enqueuer:
             "workspace": workspace(master),
             "mergers": tuple(m for m in mergers if m is not None),
         }
+        if watched.fresh and not watched.attempts and all(job.attempt == 1 for job in jobs):
+            # jobs.clean() starts Ganga's numbers anew: what the service may know under this one is
+            # another job, whose statuses would be shown for it.
+            self._withdraw(watched, (), "removed", "its number is now another job's")
         for batch in specs.chunks(jobs, BATCH_SIZE):
             command = Enqueue(id=new_id(), jobs=batch, **common)
             self.senders[self._link.submit(command)] = watched.id
@@ -144,18 +148,14 @@ class Enqueuer:
         """Ganga took these subjobs back, or the whole master (no subs)."""
         if not watched.attempts:
             return
-        reason = f"{status} in the Ganga session"
-        self._link.submit(
-            Withdraw(
-                new_id(),
-                self._link.repository,
-                watched.id,
-                subs,
-                JobStatus(ENDED.get(status, "killed")),
-                reason,
-            )
-        )
+        self._withdraw(watched, subs, status, f"{status} in the Ganga session")
         watched.ended.update({sub: watched.attempts[sub] for sub in subs})
+
+    def _withdraw(self, watched: Watched, subs: tuple[int, ...], status: str, reason: str) -> None:
+        as_in_ganga = JobStatus(ENDED.get(status, "killed"))
+        self._link.submit(
+            Withdraw(new_id(), self._link.repository, watched.id, subs, as_in_ganga, reason)
+        )
 
 
 class _Found:

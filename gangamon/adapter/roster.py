@@ -110,7 +110,12 @@ class Roster:
             return
         new = master not in self._old
         self._table[master] = Watched(
-            master, here=new, resolved=new, backend=backend, again=master in self._over
+            master,
+            here=new,
+            resolved=new,
+            fresh=new and master in self._heard,
+            backend=backend,
+            again=master in self._over,
         )
 
     def differing(self, watched: Watched, jobs: Mapping[int, Any]) -> list[Any]:

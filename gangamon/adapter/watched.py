@@ -27,6 +27,7 @@ class Watched:
     """A master job, or a job that was not split. Only the adapter's thread touches it.
 
     ``here``: submitted in this session, so on this host.
+    ``fresh``: it was heard that this session submitted it, for the first time.
     ``resolved``: compared with the service's view in this life of the store.
     ``attempts``: sub id -> the attempt the service knows, or that was sent to it.
     ``versions``: sub id -> the newest update seen.
@@ -48,6 +49,7 @@ class Watched:
     id: int
     here: bool
     resolved: bool
+    fresh: bool = False
     backend: str = ""
     lane: str = ""
     credential: Any = None
