@@ -81,7 +81,10 @@ def _told(played: Played) -> None:
             f"{share:.0%} of a core"
         )
     for told in session["slow"]:
-        print(f"  {told['phase']}: {told['call']} {told['seconds']:.3f} s: {told['class']}")
+        print(
+            f"  {told['phase']}: {told['call']} {told['seconds']:.3f} s: {told['class']} "
+            f"({told['samples']} samples, {told['cores']:.1f} cores)"
+        )
     facts = [(name, value) for name, value in session["facts"].items() if name.endswith("_s")]
     told = ", ".join(f"{name[:-2]} {value:.1f} s" for name, value in facts)
     print(f"  {told}; memory {session['memory'] / 2**20:.0f} MB; load {played.load[0]:.1f} -> "

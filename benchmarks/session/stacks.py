@@ -19,16 +19,13 @@ CODE = "stands in gangamon code"
 LOCK = "waits for a lock that gangamon holds"
 OTHER_LOCK = "waits for a lock that Ganga holds"
 UNKNOWN_LOCK = "waits, and nobody holds the locks that were looked at"
-GIL = "no sample but the C one: the GIL was held throughout"
 BESIDE = "runs, or waits for the GIL, beside gangamon's thread"
 ALONE = "runs, or waits for the GIL or a core, and gangamon's threads sleep"
-UNSEEN = "no sample"
+HELD = "not seen: C code held the GIL throughout"
+STARVED = "not seen: the process had no core"
 
 #: The worst first: what a call with several samples counts as.
-CLASSES = (CODE, LOCK, UNKNOWN_LOCK, OTHER_LOCK, GIL, BESIDE, ALONE, UNSEEN)
-
-_THREAD = re.compile(r"(?:Current thread|Thread) 0x([0-9a-f]+)")
-_FRAME = re.compile(r'  File "(.*)", line (\d+|\?\?\?) in (.*)')
+CLASSES = (CODE, LOCK, HELD, UNKNOWN_LOCK, OTHER_LOCK, BESIDE, ALONE, STARVED)
 
 
 @dataclass(frozen=True)
@@ -71,24 +68,12 @@ def classify(sample: Sample, user: int, package: str) -> str:
     return BESIDE if any(not sleeping(frames) for frames in others.values()) else ALONE
 
 
-def worst(classes: Sequence[str]) -> str:
-    return min(classes, key=CLASSES.index) if classes else UNSEEN
-
-
-def from_dump(text: str) -> list[Sample]:
-    """What ``faulthandler.dump_traceback_later`` has written: one sample for each time out."""
-    found: list[Sample] = []
-    for part in text.split("Timeout (")[1:]:
-        threads: dict[int, list[Frame]] = {}
-        frames: list[Frame] = []
-        for line in part.splitlines():
-            if head := _THREAD.match(line):
-                frames = threads.setdefault(int(head[1], 16), [])
-            elif frame := _FRAME.match(line):
-                number = int(frame[2]) if frame[2].isdigit() else 0
-                frames.append((frame[1], number, frame[3]))
-        found.append(Sample(threads))
-    return found
+def worst(classes: Sequence[str], cores: float) -> str:
+    """Of all samples of one call. Without one, the watcher never got the GIL, which Python code
+    gives up every 5 ms. ``cores``: CPU seconds of the whole process a second of the call."""
+    if classes:
+        return min(classes, key=CLASSES.index)
+    return HELD if cores > 0.5 else STARVED
 
 
 def owner(text: str) -> int | None:

@@ -115,7 +115,8 @@ def types(phase, until):
             if until():
                 break
             look_at = time.time() + LOOK
-        if time.time() >= slow_at:
+        # They read every subjob: not before a re-opened session has come to rights by itself.
+        if time.time() >= slow_at and (plan["act"] == "fresh" or "right_s" in facts):
             dear(phase)
             slow_at = time.time() + SLOW
         time.sleep(PAUSE)

@@ -1,14 +1,13 @@
 """Looks at all threads of this process while a call of the user's lasts too long.
 
-Two eyes: a Python thread, which also asks the locks who holds them, and faulthandler's watchdog, a
-C thread that needs no GIL. A call that only the second has seen was held up by the GIL.
+It is a Python thread, and asks the locks who holds them. faulthandler's watchdog, which needs no
+GIL, would see more, but reads frames while they change: it ended a session by a segmentation fault
+(Python 3.11.7).
 """
 
 from __future__ import annotations
 
-import faulthandler
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -37,22 +36,20 @@ class Watcher(threading.Thread):
         self._user = threading.get_ident()
         self._begun: float | None = None
         self._samples: list[Sample] = []
-        self._dump = tempfile.TemporaryFile("w+")  # noqa: SIM115 - as long as the process
 
     def timed(self, call: Callable[[], T], into: list[float], phase: str, name: str) -> T:
         """Call it; its seconds go into ``into``, and if it was slow, it is judged."""
         self._samples = []
-        faulthandler.dump_traceback_later(LOOK, repeat=True, file=self._dump)
+        cpu = time.process_time()
         self._begun = begun = time.perf_counter()
         try:
             return call()
         finally:
             seconds = time.perf_counter() - begun
             self._begun = None
-            faulthandler.cancel_dump_traceback_later()
             into.append(seconds)
-            if seconds > LOOK:
-                self._judge(seconds, phase, name)
+            if seconds > SLOW:
+                self._judge(seconds, (time.process_time() - cpu) / seconds, phase, name)
 
     def run(self) -> None:
         looked, call = 0.0, 0.0
@@ -72,25 +69,16 @@ class Watcher(threading.Thread):
         found = {t: _frames(f) for t, f in sys._current_frames().items() if t != me}
         return Sample(found, owners)
 
-    def _judge(self, seconds: float, phase: str, name: str) -> None:
-        self._dump.seek(0)
-        text = self._dump.read()
-        self._dump.seek(0)
-        self._dump.truncate()
-        if seconds <= SLOW:
-            return
+    def _judge(self, seconds: float, cores: float, phase: str, name: str) -> None:
         samples = list(self._samples)
         classes = [stacks.classify(sample, self._user, self._package) for sample in samples]
-        if not samples:
-            samples = stacks.from_dump(text)
-            seen = [stacks.classify(sample, self._user, self._package) for sample in samples]
-            classes = [stacks.CODE if one == stacks.CODE else stacks.GIL for one in seen]
         told: dict[str, Any] = {
             "call": name,
             "phase": phase,
             "seconds": seconds,
+            "cores": cores,
             "samples": len(samples),
-            "class": stacks.worst(classes),
+            "class": stacks.worst(classes, cores),
         }
         if samples and len(self.slow) < TOLD:
             at = classes.index(told["class"])

@@ -40,7 +40,6 @@ MODULES = (
     "GPI/Tasks/TestCoreTasks.py",
     "GPI/TestJob.py",
     "GPI/TestSJSubmit.py",
-    "GPI/TestStartUp.py",
     "GPI/TestSubjobs.py",
     "GPI/TestTimeStamps.py",
     "GPI/TutorialTests.py",
