@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -32,18 +34,26 @@ def folder() -> Iterator[Path]:
 
 def demo(folder: Path, *options: str) -> tuple[str, dict[str, object]]:
     figures = folder / "figures.json"
-    done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "demo", "--json", str(figures), *options],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=400,
-        env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder)},
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout, json.loads(figures.read_text())
+    said = folder / "said"
+    with said.open("w") as output:
+        demonstration = subprocess.Popen(
+            [sys.executable, "-m", "benchmarks", "demo", "--json", str(figures), *options],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env={"PATH": "/usr/bin:/bin", "TMPDIR": str(folder), "HOME": str(folder)},
+            start_new_session=True,
+        )
+        try:
+            code: int | None = demonstration.wait(360)
+        except subprocess.TimeoutExpired:
+            code = None
+            os.killpg(demonstration.pid, signal.SIGKILL)
+            demonstration.wait()
+    text = said.read_text(errors="replace")
+    assert code == 0, f"the demonstration ended with {code} (None: not within 360 s)\n{text}"
+    return text, json.loads(figures.read_text())
 
 
 def test_the_main_job(folder: Path) -> None:

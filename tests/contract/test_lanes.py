@@ -48,7 +48,7 @@ class Rig:
     def claim(
         self,
         members: int = 1,
-        lease: float = 30.0,
+        lease: float = 3600.0,
         slots: int = 1000,
         polite: Polite = ANY,
         lane: Lane = LANE,
@@ -66,7 +66,7 @@ class Rig:
         assert claim is not None
         return claim
 
-    def stage(self, stage: str, lease: float = 30.0) -> Claim:
+    def stage(self, stage: str, lease: float = 3600.0) -> Claim:
         claim = self.begun(self.store.claim(f"{stage}.{OWNER}", 1, lease, 5), lease)
         assert claim is not None
         return claim
@@ -87,11 +87,16 @@ class Rig:
 
     def fetch_all(self) -> None:
         master = the_master(self.store)
-        while claim := self.store.claim(f"fetch.{OWNER}", 10, 30.0, 5):
+        while claim := self.store.claim(f"fetch.{OWNER}", 10, 3600.0, 5):
             for member in claim.members:
                 sub = int(member.rsplit(":", 1)[1].split("@")[0])
                 change = self.change(sub, Fetched(True), master)
                 self.store.commit(claim.token, member, master, [change], None)
+
+    def later(self, seconds: float, field: str) -> None:
+        """So much time has passed for what the lane waits for."""
+        at = float(str(self.redis.hget(self.store.keys.of("lane", NAME), field)))
+        self.redis.hset(self.store.keys.of("lane", NAME), field, round(at - seconds * 1000))
 
     def seconds(self) -> float:
         return self.client.clock()
@@ -164,13 +169,13 @@ def test_the_end_of_a_claim_frees_its_endpoint(rig: Rig, how: str) -> None:
     rig.add(1, lane=one)
     rig.add(1, lane=two, master=8)
     polite = Polite(endpoint_slots=1)
-    claim = rig.take(lane=one, polite=polite, lease=0.02 if how == "rescue" else 30.0)
+    claim = rig.take(lane=one, polite=polite, lease=0.02 if how == "rescue" else 3600.0)
     if how != "rescue":
         assert rig.claim(lane=two, polite=polite) is None
     if how == "commit":
         rig.answer(claim, RUNNING)
     elif how == "postpone":
-        rig.store.postpone(claim.token, claim.queue, claim.members[0], 60.0)
+        rig.store.postpone(claim.token, claim.queue, claim.members[0], 3600.0)
     elif how == "drop":
         rig.store.drop(claim.token, claim.queue, claim.members[0])
     else:
@@ -189,9 +194,9 @@ def test_a_claim_at_work_keeps_its_endpoint(rig: Rig, how: str) -> None:
     claim = rig.store.claim(f"poll.{one}", 1, 0.05, 1000, polite)
     assert claim is not None
     if how == "begin":
-        assert rig.store.begin(claim.token, "w1", 30.0)
+        assert rig.store.begin(claim.token, "w1", 3600.0)
     else:
-        rig.store.renew([claim.token], 30.0)
+        rig.store.renew([claim.token], 3600.0)
     rig.take(lane=clock, lease=0.05)
     assert rig.expire() == ["back"], "the lease that was not kept has ended"
     assert rig.claim(lane=two, polite=polite) is None
@@ -217,7 +222,7 @@ def test_the_budget_bounds_queries_over_any_time(rig: Rig) -> None:
     def another() -> bool:
         nonlocal taken
         for store in both:
-            if store.claim(POLL, 1, 30.0, 1000, polite):
+            if store.claim(POLL, 1, 3600.0, 1000, polite):
                 taken += 1
                 assert taken <= burst + rate * (rig.seconds() - begun + 0.002)
         return taken >= 12
@@ -297,14 +302,16 @@ def test_a_batch_knows_the_interval_it_is_asked_at(rig: Rig) -> None:
 def test_an_open_breaker_lets_nothing_and_then_one_probe_through(rig: Rig) -> None:
     """A good answer closes it; until then only one claim at a time is given."""
     rig.add(5)
-    rig.store.open_breaker(NAME, 0.2)
+    rig.store.open_breaker(NAME, 3600.0)
     assert rig.claim() is None
+    rig.later(3600.0, "open_until")
     probe = until(rig.claim, 60, "the breaker lets a probe through")
     assert rig.claim() is None
     rig.store.note_failure(NAME, "down", ONCE)
-    rig.store.open_breaker(NAME, 0.2)
-    rig.store.postpone(probe.token, POLL, probe.members[0], 60.0)
+    rig.store.open_breaker(NAME, 3600.0)
+    rig.store.postpone(probe.token, POLL, probe.members[0], 3600.0)
     assert rig.claim() is None
+    rig.later(3600.0, "open_until")
     until(rig.claim, 60, "the next probe")
     assert rig.claim() is None
     rig.store.note_query(NAME, 1.0, 5.0, 0.1, ONCE, [])
@@ -354,8 +361,9 @@ def test_resuming_asks_at_once(rig: Rig) -> None:
 def test_a_lane_without_its_credential_is_probed(rig: Rig) -> None:
     """One claim at a time, from the time given on, until a probe was good."""
     rig.add(3)
-    rig.store.pause(NAME, "credential: expired", 0.1)
+    rig.store.pause(NAME, "credential: expired", 3600.0)
     assert rig.claim() is None
+    rig.later(3600.0, "probe_at")
     until(rig.claim, 60, "the probe")
     assert rig.claim() is None
     rig.store.resume(NAME, probed=True)
@@ -399,7 +407,7 @@ def test_a_batch_that_kills_its_workers_is_split_down_to_the_job(rig: Rig) -> No
         if 2 in batch.jobs:
             told.update(rig.expire())
         else:
-            rig.store.renew([claim.token], 30.0)
+            rig.store.renew([claim.token], 3600.0)
             rig.answer(claim, RUNNING)
         return bool(rig.store.dead(OWNER))
 
@@ -461,7 +469,7 @@ def test_a_stage_that_kills_its_workers_is_set_aside_and_retried(rig: Rig, stage
     for n in range(STRIKES):
         member = rig.stage(stage, lease=0.005).members[0]
         assert rig.expire() == ["dead" if n == STRIKES - 1 else "back"]
-    assert rig.store.claim(f"{stage}.{OWNER}", 1, 30.0, 5) is None
+    assert rig.store.claim(f"{stage}.{OWNER}", 1, 3600.0, 5) is None
     (letter,) = rig.store.dead(OWNER)
     assert (letter.name, letter.queue) == (member, f"{stage}.{OWNER}")
     assert rig.store.retry(letter)
@@ -556,7 +564,7 @@ def test_owners_may_have_an_at_sign(rig: Rig) -> None:
     rig.redis.hset(rig.store.keys.of("dead"), stage.name, "{}")
     assert rig.store.retry(letter)
     assert rig.store.retry(stage)
-    assert rig.store.claim(stage.queue, 1, 30.0, 5) is not None
+    assert rig.store.claim(stage.queue, 1, 3600.0, 5) is not None
 
 
 def test_a_master_that_ended_long_ago_is_forgotten(rig: Rig) -> None:
@@ -586,7 +594,10 @@ def test_a_master_that_ended_long_ago_is_forgotten(rig: Rig) -> None:
 
 def test_turns_are_taken_once(rig: Rig) -> None:
     """By one of all processes, until the time is over."""
-    assert [store.my_turn("x", 0.05) for store in (rig.store, rig.other)] == [True, False]
-    assert rig.other.my_turn("y", 60.0)
-    until(lambda: rig.other.my_turn("x", 60.0), 60, "the next turn")
-    assert not rig.store.my_turn("x", 60.0)
+    assert [store.my_turn("x", 3600.0) for store in (rig.store, rig.other)] == [True, False]
+    assert rig.other.my_turn("y", 3600.0)
+    turn = rig.store.keys.of("turn", "x")
+    assert 0 < int(str(rig.redis.pttl(turn))) <= 3_600_000
+    rig.redis.pexpire(turn, 1)
+    until(lambda: rig.other.my_turn("x", 3600.0), 60, "the next turn")
+    assert not rig.store.my_turn("x", 3600.0)
