@@ -20,6 +20,7 @@ from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter import identity, rates
 from gangamon.adapter.applier import made
+from gangamon.adapter.autostart import Autostart
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.following import Following, masters
 from gangamon.adapter.link import Link
@@ -28,6 +29,7 @@ from gangamon.adapter.options import Options
 from gangamon.adapter.ownership import Ownership
 from gangamon.adapter.reader import Reader
 from gangamon.adapter.repository.records import Records
+from gangamon.adapter.switch import Switch
 from gangamon.settings import Settings
 
 logger = getLogger("gangamon")
@@ -49,6 +51,7 @@ class Monitoring(GangaThread):
         settings: Settings,
         options: Options,
         make_client: Callable[..., Any],
+        stock: Callable[[], Any],
     ) -> None:
         super().__init__("Gangamon", auto_register=False, critical=False)
         self.daemon = True
@@ -60,24 +63,32 @@ class Monitoring(GangaThread):
         gangadir = str(getConfig("Configuration")["gangadir"])
         place = identity.directory(gangadir)
         self.repository = identity.repository_id(place)
+        autostart = Autostart(settings, options.Autostart, logger.warning)
         roots = (str(place.parent), str(getConfig("Local")["location"] or tempfile.gettempdir()))
         self.link = Link(
             lambda: make_client(settings, place / "spool"),
             self.repository,
             roots,
-            _tell,
+            autostart.tell,
             options.NoticeAfter,
             rates.wishes,
         )
+        reader = Reader(registry_slice)
         self.engine = Engine(
-            Reader(registry_slice),
+            reader,
             self.link,
             self.heard,
             lambda: self.alive,
             rates.scan_interval(options.ScanInterval, Options.ScanInterval),
             Ownership(place / "masters.lock", GANGA_SWAN_INTEGRATION),
+            autostart,
+            place,
         )
         self.engine.applier.backlog.records = Records(place / "pending", made)
+
+        self.switch = Switch(
+            place, self.engine, self.link, reader, self.following, stock, options.Enabled
+        )
 
     @property
     def lags(self) -> deque[float]:
@@ -96,6 +107,8 @@ class Monitoring(GangaThread):
             logger.error("Cannot start monitoring: it has already been stopped")
             return False
         self.following.everything()
+        if self.switch.stock is not None:
+            return bool(self.switch.stock.enable())
         self.heard.put(None)
         return True
 
@@ -104,6 +117,8 @@ class Monitoring(GangaThread):
             logger.error("Cannot disable monitoring: it has already been stopped")
             return False
         self.following.nothing()
+        if self.switch.stock is not None:
+            return bool(self.switch.stock.disable())
         return True
 
     def runMonitoring(self, jobs: Any = None) -> bool:  # noqa: N802 (Ganga's name)
@@ -120,6 +135,8 @@ class Monitoring(GangaThread):
             self.following.everything()
         else:
             self.following.these(chosen)
+        if self.switch.stock is not None:
+            return bool(self.switch.stock.runMonitoring(jobs))
         for master in (None,) if chosen is None else sorted(chosen):
             self.heard.put(("check", master))
         return True
@@ -128,6 +145,8 @@ class Monitoring(GangaThread):
         self.alive = False
         self.following.nothing()
         super().stop()
+        if self.switch.stock is not None and self.switch.stock.alive:
+            self.switch.stock.stop()
         self.heard.put(None)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -137,10 +156,14 @@ class Monitoring(GangaThread):
         deadline = time.monotonic() + (JOIN if timeout is None else timeout)
         while self.is_alive() and (self.engine.busy or time.monotonic() < deadline):
             super().join(0.05)
+        if self.switch.stock is not None:
+            self.switch.stock.join()
 
     @property
     def loop(self) -> asyncio.AbstractEventLoop:
         """A running asyncio loop, as some backends want one for what the user types."""
+        if self.switch.stock is not None:
+            return self.switch.stock.loop
         with self._loop_lock:
             if self._loop is None:
                 self._loop = Loop()
@@ -149,6 +172,9 @@ class Monitoring(GangaThread):
 
     def run_monitoring_task(self, monitoring_task: Any, jobs: Any) -> None:
         """Ganga's own asking of a backend, if somebody calls for it by hand."""
+        if self.switch.stock is not None:
+            self.switch.stock.run_monitoring_task(monitoring_task, jobs)
+            return
         if not self.enabled:
             return
         self.loop.create_task(_asked(monitoring_task, jobs))
@@ -159,7 +185,7 @@ class Monitoring(GangaThread):
         return master in self.engine.roster
 
     def mine(self) -> bool:
-        return threading.current_thread() is self
+        return threading.current_thread() is self or self.engine.automatic.mine()
 
     def notice(self, master: int) -> None:
         if not self.mine():
@@ -171,7 +197,7 @@ class Monitoring(GangaThread):
         last = ""
         while self.alive:
             try:
-                self.engine.step(self.following)
+                self.switch.step()
             except Exception as error:  # the thread must live as long as Ganga
                 text = f"{type(error).__name__}: {error}"
                 if text != last:
@@ -179,7 +205,7 @@ class Monitoring(GangaThread):
                 last = text
                 time.sleep(1.0)
         try:
-            self.engine.close()
+            self.switch.close()
         except Exception as error:  # noqa: BLE001 - Ganga is closing around us
             logger.debug("gangamon: at the end: %s", error)
 
@@ -192,13 +218,3 @@ async def _asked(task: Any, jobs: Any) -> None:
             await asyncio.get_running_loop().run_in_executor(None, partial(task, jobs=jobs))
     except Exception as error:
         logger.warning("gangamon: %s", error, exc_info=True)
-
-
-def _tell(up: bool, away: float) -> None:
-    if up:
-        logger.warning("gangamon: the service is back after %.0f s", away)
-    else:
-        logger.warning(
-            "gangamon: the service does not answer: job statuses stand still until it does "
-            "('gangamon up' starts it); what you submit is kept and sent then"
-        )

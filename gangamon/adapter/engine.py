@@ -8,13 +8,17 @@ import time
 from collections import defaultdict
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter import teardown
 from gangamon.adapter.applier import Applier
+from gangamon.adapter.automatic import Automatic
+from gangamon.adapter.autostart import Autostart
 from gangamon.adapter.credentials import Credentials
+from gangamon.adapter.diskspace import DiskSpace
 from gangamon.adapter.enqueuer import Enqueuer
 from gangamon.adapter.finisher import Finisher
 from gangamon.adapter.following import Following
@@ -53,6 +57,8 @@ class Engine:
         alive: Callable[[], bool],
         scan_interval: float,
         ownership: Ownership,
+        autostart: Autostart,
+        place: Path,
     ) -> None:
         self._reader, self._link, self._heard, self._alive = reader, link, heard, alive
         self._enqueuer = Enqueuer(reader, link)
@@ -64,34 +70,40 @@ class Engine:
         self._credentials = Credentials(link)
         self._backends: set[str] = set()
         self._checks: set[int | None] = set()
+        self.automatic = Automatic(reader, alive, place)
+        self._told_locked = False
+        self._disk, self._autostart = DiskSpace(), autostart
         self._epoch = ""
 
     def step(self, following: Following) -> None:
         """``following``: the jobs whose statuses may change. What this session submits is handed
         over in any case."""
-        self._hear()
+        self.hear()
         self._scan(following)
         self._look()
-        self._rest()
-        if following:
-            self.applier.settle()
+        self._rest(following)
         try:
             if self._link.ready():
+                self._autostart.answered()
                 self._talk(following)
                 return
         except StoreUnavailable:
             self._link.lost()
-        self._wait()
+        if any(True for _ in self.roster):
+            self._autostart.look()
+        self.wait()
 
     @property
     def busy(self) -> bool:
         """Whether something is under way, not waiting for a network, that must not be cut off."""
-        return self.applier.busy or self._finisher.busy or self._enqueuer.busy
+        return (
+            self.applier.busy or self._finisher.busy or self._enqueuer.busy or self.automatic.busy
+        )
 
     def close(self) -> None:
         """The session ends: what it submitted last goes into the spool, and out if possible."""
         deadline = time.monotonic() + CLOSE
-        self._hear()
+        self.hear()
         self._scan_at = 0.0
         self._scan(Following())
         for watched in self.roster:
@@ -99,19 +111,39 @@ class Engine:
             watched.look_at = 0.0 if watched.look_at is not None else None
         self._look(deadline)
         teardown.tear_down(self._backends)
+        if not self._link.up and any(True for _ in self.roster):
+            self._autostart.look()
+        self.end()
+
+    def end(self) -> None:
+        """What has been said is sent if possible, and what has begun is not cut off."""
         try:
             if self._link.up:
                 self._link.flush()
         except StoreUnavailable:
             pass
+        self.automatic.close()
+
+    # --- for the way back to Ganga's own monitoring, see ``leaving`` ---------------------------
+
+    def survey(self) -> None:
+        """Every master that is watched, or should be, into the table."""
+        everything = Following()
+        everything.everything()
+        self.hear()
+        self._scan(everything)
+
+    def show(self, watched: Watched) -> None:
+        """A master that is over for the service: its end, as ever."""
+        self._careful(watched, self._end)
 
     # --- hear and look ----------------------------------------------------------------------
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
         while not self._heard.empty():
             self._note(self._heard.get())
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
         try:
             self._note(self._heard.get(timeout=BLOCK))
         except queue.Empty:
@@ -148,11 +180,27 @@ class Engine:
             if not watched.here and time.monotonic() > deadline:
                 continue
             due = watched.look_at is not None and now >= max(watched.look_at, watched.quiet_until)
+            due = due and not self.automatic.holds(watched)
             if due and watched.resolved and watched.refusals < PATIENCE:
-                self._careful(watched, self._enqueuer.look)
+                self._careful(watched, self._hand_over)
 
-    def _rest(self) -> None:
-        """What Ganga's own monitoring does beside."""
+    def _hand_over(self, watched: Watched) -> None:
+        self.automatic.prepare(watched)
+        self._enqueuer.look(watched)
+        self._undecided(watched)
+
+    def _undecided(self, watched: Watched) -> None:
+        """The service waits to be told whether what has failed is submitted again."""
+        if self.applier.over(watched) and self.automatic.keeps(watched):
+            watched.finish_at = 0.0
+
+    def _rest(self, following: Following) -> None:
+        """What Ganga's own monitoring does beside, or did."""
+        if following:
+            self._disk.look()
+            self.applier.settle()
+        for watched in self.automatic.step():
+            watched.look_at, watched.quiet_until = 0.0, 0.0
         self._credentials.list_missing(self.roster)
         backends = {watched.backend for watched in self.roster}
         teardown.tear_down(self._backends - backends)
@@ -188,6 +236,8 @@ class Engine:
             followed = watched.id in following
             if (watched.resolved and not (watched.missed and followed)) or now < watched.resolve_at:
                 continue
+            if self.automatic.holds(watched):
+                continue
             if not self._link.settled:
                 return  # commands on their way would make the view a stale one
             self._careful(watched, partial(self._compare, followed=followed))
@@ -205,7 +255,7 @@ class Engine:
             watched.again = False
         watched.missed = not followed
         if followed:
-            self.applier.apply(watched, self.roster.differing(watched, jobs))
+            self._apply(watched, self.roster.differing(watched, jobs))
         watched.resolved, watched.look_at = True, 0.0
         if view is not None and view.final is not None:
             watched.finish_at = 0.0
@@ -229,7 +279,12 @@ class Engine:
             if watched is not None and master not in following:
                 watched.missed = True
             elif watched is not None and watched.resolved:
-                self._careful(watched, partial(self.applier.apply, updates=changes))
+                self._careful(watched, partial(self._apply, updates=changes))
+
+    def _apply(self, watched: Watched, updates: list[Any]) -> None:
+        self.applier.apply(watched, updates)
+        self.automatic.judge(watched)
+        self._undecided(watched)
 
     def _refused(self, update: Any) -> None:
         logger.warning("gangamon refused a command: %s", update.ack.reason)
@@ -244,6 +299,7 @@ class Engine:
         now = time.monotonic()
         for watched in list(self.roster):
             due = watched.finish_at is not None and now >= watched.finish_at
+            due = due and not self.automatic.holds(watched)
             if due and watched.resolved and watched.id in following:
                 self._careful(watched, self._end)
 
@@ -256,7 +312,13 @@ class Engine:
         if watched.shown.get(UNSPLIT, 0) == watched.attempts.get(UNSPLIT):
             return  # taken back: what the service says is of its last attempt
         self.applier.apply(watched, view.jobs.values())
+        if (later := self.automatic.judge(watched, view)) is not None:
+            watched.finish_at = later  # not the end: some of it is submitted again
+            return
+        if self.applier.over(watched):
+            self.automatic.let_go(watched)
         if self._finisher.finish(watched, view):
+            self.automatic.forget(watched)
             self.roster.drop(watched, over=True)
         elif self.applier.over(watched):
             watched.finish_at = time.monotonic() + RETRY  # should its record be missed
@@ -278,7 +340,14 @@ class Engine:
                 self._reader.reload(watched.id)
                 watched.left = False
             act(watched)
-        except Locked:
+        except Locked as error:
+            if not self._told_locked:
+                self._told_locked = True
+                logger.warning(
+                    "gangamon: %s; its status is changed there, and read here when that session "
+                    "ends (others like it are not told)",
+                    error,
+                )
             watched.resolved, watched.resolve_at = False, time.monotonic() + RETRY
             watched.left = True
         except Gone:

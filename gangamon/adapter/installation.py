@@ -7,13 +7,16 @@ GangaCore.Core.bootstrap imports the monitoring class when it makes the componen
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
 from gangamon import settings as settings_module
-from gangamon.adapter import hooks, options, patches
+from gangamon.adapter import hooks, identity, options, patches
 from gangamon.errors import GangamonError
+from gangamon.services import mode
+from gangamon.settings import hostname
 
 logger = getLogger("gangamon")
 
@@ -28,17 +31,28 @@ def install(make_client: Callable[..., Any] | None = None) -> bool:
     try:
         return _install(make_client)
     except GangamonError as error:
-        logger.warning(_OFF, error)
+        _without(str(error))
     except Exception as error:  # noqa: BLE001 - Ganga stops if a runtime package raises here
-        logger.warning(_OFF, f"{type(error).__name__}: {error}")
+        _without(f"{type(error).__name__}: {error}")
     return False
+
+
+def _without(why: str) -> None:
+    """Ganga's own monitoring it is; the service is not to meet it in the same jobs."""
+    logger.warning(_OFF, why)
+    try:
+        if _used():
+            _flag(enabled=False)
+    except Exception as error:  # noqa: BLE001 - a gangadir that cannot be written
+        logger.debug("gangamon: the flag: %s", error)
 
 
 def _install(make_client: Callable[..., Any] | None) -> bool:
     chosen = options.make()
-    if not chosen.Enabled:
+    if not (chosen.Enabled or _used()):
         return False
     settings = settings_module.load()
+    _flag(chosen.Enabled)
     if make_client is None:
         from gangamon.client import Client
 
@@ -50,15 +64,23 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
     global _stock
     if _stock is None:
         _stock = MonitoringService.AsyncMonitoringService
-        _patch(chosen)
+        if chosen.Enabled:
+            _patch(chosen)
     stock, factory = _stock, make_client
 
     def make_component(registry_slice: Any = None) -> Any:
         """Called by Ganga in the place of its own class."""
         try:
-            component = Monitoring(registry_slice, settings, chosen, factory)
+            component = Monitoring(
+                registry_slice,
+                settings,
+                chosen,
+                factory,
+                lambda: stock(registry_slice=registry_slice),
+            )
+            _export(component)
         except Exception as error:  # noqa: BLE001 - whatever it is, Ganga must start
-            logger.warning(_OFF, f"{type(error).__name__}: {error}")
+            _without(f"{type(error).__name__}: {error}")
             return stock(registry_slice=registry_slice)
         patches.current.watch = component
         hooks.ear.listen(component.heard, component)
@@ -67,6 +89,45 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
     _hook()
     MonitoringService.AsyncMonitoringService = make_component
     return True
+
+
+def _place() -> Path:
+    from GangaCore.Utility.Config import getConfig
+
+    return identity.directory(str(getConfig("Configuration")["gangadir"]))
+
+
+def _used() -> bool:
+    """Whether the service may have jobs of this repository: then it must be told to leave them."""
+    return (_place() / identity.NAME).exists()
+
+
+#: Who set the flag, where a session did that is without gangamon: [Gangamon] Enabled=False.
+_WITHOUT = "a session without gangamon"
+
+
+def _flag(enabled: bool) -> None:
+    """What one session lacks is for that session: the next one that has gangamon takes the jobs
+    back. What a person has set stays."""
+    found = mode.read(_place())
+    if not enabled and found.mode == mode.GANGAMON:
+        mode.write(_place(), mode.GANGA, f"{_WITHOUT} on {hostname()}")
+    elif enabled and found.mode == mode.GANGA and found.by.startswith(_WITHOUT):
+        mode.write(_place(), mode.GANGAMON, f"a session on {hostname()}")
+
+
+def _export(component: Any) -> None:
+    """What the prompt can call."""
+    import GangaCore.GPI
+    from GangaCore.Runtime.GPIexport import exportToInterface
+
+    def gangamon_mode(mode: str = "") -> str:
+        """Who watches this repository's jobs, for good: gangamon_mode('ganga') gives them back to
+        Ganga's own monitoring, gangamon_mode('gangamon') takes them to gangamon again. Without
+        an argument nothing changes. Returns the mode; what it brings is done in the background."""
+        return str(component.switch.set(mode))
+
+    exportToInterface(GangaCore.GPI, "gangamon_mode", gangamon_mode, "Functions")
 
 
 def _hook() -> None:

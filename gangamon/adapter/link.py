@@ -152,6 +152,10 @@ class Link:
         record = self._client.lane(lane)
         return str(record.paused)
 
+    def unfinished(self) -> list[int]:
+        """The masters that the service holds and has not ended. Raises StoreUnavailable."""
+        return [m.id for m in self._client.masters(self.repository) if m.phase != "done"]
+
     def snapshot(self, master: int) -> Any:
         """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""
         return self._client.snapshot(self.repository, master)

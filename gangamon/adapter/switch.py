@@ -1,0 +1,161 @@
+"""Which of the two monitors follows this session's jobs: the repository's flag decides, always.
+
+Going back to Ganga's own: the service is told to forget every job (or the command lies in the
+spool), before Ganga's loop is started. Going on again: Ganga's loop has ended before the first job
+is handed over. What another session holds is Ganga's to guard, by its locks on master jobs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from GangaCore.Utility.logging import getLogger
+
+from gangamon.adapter.engine import Engine
+from gangamon.adapter.following import Following
+from gangamon.adapter.leaving import Leaving
+from gangamon.adapter.link import Link
+from gangamon.adapter.reader import Reader
+from gangamon.errors import BadInput, GangamonError
+from gangamon.services import mode
+from gangamon.services.mode import GANGA, GANGAMON, MODES
+
+logger = getLogger("gangamon")
+
+#: Seconds between two looks at the flag.
+LOOK = 1.0
+
+_PROMPT = "gangamon_mode() at a prompt"
+
+
+class Switch:
+    """``stock``: makes Ganga's own monitoring component. ``willing``: whether this session may work
+    with the service at all ([Gangamon] Enabled)."""
+
+    def __init__(
+        self,
+        place: Path,
+        engine: Engine,
+        link: Link,
+        reader: Reader,
+        following: Following,
+        stock: Callable[[], Any],
+        willing: bool,
+    ) -> None:
+        self._place, self._engine, self._following = place, engine, following
+        self._make, self._willing = stock, willing
+        self._leaving = Leaving(engine, link, reader)
+        self._wish = ""
+        self._flag, self._look_at = mode.Mode(), 0.0
+        self._told = False
+        #: Ganga's own component while it follows the jobs; None while gangamon does.
+        self.stock: Any = None
+
+    # --- the prompt ---------------------------------------------------------------------------
+
+    def set(self, wanted: str) -> str:
+        """Change the mode for good, if ``wanted`` is not empty; returns it at once, and what it
+        brings is done later. BadInput, DiskFull."""
+        if wanted and wanted not in MODES:
+            raise BadInput([f"mode: got {wanted!r}; accepted: {', '.join(MODES)}"])
+        if wanted == GANGAMON and not self._willing:
+            raise BadInput(["mode: this session was started with [Gangamon] Enabled=False"])
+        if wanted == GANGA:
+            self._wish = GANGA  # the flag follows when what has ended is shown
+        elif wanted:
+            self._wish = ""
+            mode.write(self._place, GANGAMON, _PROMPT)
+            self._look_at = 0.0
+        return wanted or self._wish or mode.read(self._place).mode
+
+    # --- the adapter's thread -------------------------------------------------------------------
+
+    def step(self) -> None:
+        """In the place of the engine's step."""
+        wanted = self._wanted()
+        if wanted == GANGA:
+            if self.stock is None and self._leave():
+                self._begin()
+            elif self.stock is not None:
+                self._leaving.idle()
+            return
+        if self.stock is not None:
+            self._end()
+        if self._willing:
+            self._engine.step(self._following)
+        else:
+            self._leaving.idle()
+
+    def close(self) -> None:
+        """In the place of the engine's, at the end of the session."""
+        wanted = self._wanted()
+        if (
+            self._wish
+        ):  # not all is given back: the flag binds the service, the next session goes on
+            mode.write(self._place, GANGA, _PROMPT)
+        if wanted == GANGAMON and self._willing:
+            self._engine.close()
+        else:
+            self._engine.end()
+
+    def _wanted(self) -> str:
+        now = time.monotonic()
+        if now >= self._look_at:
+            self._look_at = now + LOOK
+            try:
+                self._flag = mode.read(self._place)
+            except OSError as error:
+                logger.debug("gangamon: %s", error)  # as it was
+        return self._wish or self._flag.mode
+
+    def _leave(self) -> bool:
+        if not self._told:
+            self._told = True
+            by = f" ({self._flag.by})" if self._flag.mode == GANGA and self._flag.by else ""
+            logger.warning("gangamon: this repository's jobs go back to Ganga's monitoring%s", by)
+            self._leaving.begin()
+        return self._leaving.step()
+
+    def _begin(self) -> None:
+        if self._wish:
+            try:
+                self._flag = mode.write(self._place, GANGA, _PROMPT)
+            except GangamonError as error:
+                logger.error("gangamon: the mode stays as it is: %s", error)
+                self._wish, self._told = "", False
+                return
+            self._wish = ""
+        self._leaving.finish()
+        stock = self._make()
+        stock.start()
+        if self._following:
+            stock.enable()
+        self.stock = stock
+        logger.warning("gangamon: Ganga's own monitoring has them now")
+
+    def _end(self) -> None:
+        stock, self._told = self.stock, False
+        stop(stock)
+        try:
+            stock._cleanup_dirty_jobs()  # what it was fetching is to be fetched
+        except Exception as error:  # noqa: BLE001 - Ganga's own, and it changes
+            logger.warning("gangamon: %s", error)
+        self.stock = None
+        if self._willing:
+            logger.warning("gangamon: Ganga's own monitoring has ended, gangamon has the jobs")
+        else:
+            logger.warning(
+                "gangamon has this repository's jobs again (%s); in this session, started with "
+                "[Gangamon] Enabled=False, their statuses stand still",
+                self._flag.by,
+            )
+
+
+def stop(stock: Any) -> None:
+    """End Ganga's own component, as its shutdown does; returns when its thread is gone."""
+    if stock.alive:
+        stock.stop()
+    stock.join()
