@@ -99,9 +99,9 @@ def test_from_the_scenario_to_the_report(service: Service, tmp_path: Path, folde
     assert Lane.parse(lane).backend == "Simulated"
     assert 0 < lags["p50"] <= lags["p95"] <= lags["p99"]
     # How many running phases are seen is luck: faults are drawn by a query's number, with this seed
-    # the third, fourth and fifth fail one after the other, and the backoff (2, 4 and 8 s, half to
-    # one and a half of that) is longer than any phase. What is no luck: every answer had its effect.
-    # That the lane rests no longer than promised is in unit/services/test_pace_faults.py.
+    # the third, fourth and fifth fail in a row, and the backoff (2, 4 and 8 s, half to one and a
+    # half of that) is longer than any phase. What is no luck: every answer had its effect. That the
+    # lane rests no longer than promised is in unit/services/test_pace_faults.py.
     assert report["untold"] == []
     assert report["transitions"] >= 2 * 150 - 30
     assert 0 < report["concurrent_max"] <= 4

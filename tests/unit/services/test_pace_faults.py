@@ -1,5 +1,5 @@
-"""The pace of a lane that fails now and then, in virtual time: it rests no longer than promised, and
-each phase of a job that is longer than that rest is seen."""
+"""The pace of a lane that fails now and then, in virtual time: it rests no longer than promised,
+and each phase of a job that is longer than that rest is seen."""
 
 from __future__ import annotations
 
