@@ -27,7 +27,7 @@ VERSION = _version()
 needs_ganga = pytest.mark.skipif(not VERSION, reason="Ganga is not installed")
 
 
-def run_ganga(place: Path, script: str, given: object = None, timeout: float = 100.0) -> Any:
+def run_ganga(place: Path, script: str, given: object = None, timeout: float = 300.0) -> Any:
     """What the script puts into ``result``. It finds ``given`` and Ganga's GPI.
 
     Without ``.gangarc`` and ``.used_versions`` of this version Ganga asks questions (bootstrap.py

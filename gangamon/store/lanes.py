@@ -179,7 +179,7 @@ class Lanes(StoreBase):
         """(waiting, claims under way) of a queue."""
         with translated(self.url):
             rings = self._redis.zrange(self.keys.of("ring", queue), 0, -1)
-            pipe = self._redis.pipeline(transaction=False)
+            pipe = self._redis.pipeline()  # at one moment: a member is in one place or the other
             pipe.zcard(self.keys.of("slots", queue))
             pipe.zcard(self.keys.due(queue))
             for owner in rings:

@@ -58,13 +58,13 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
     path = tmp_path / "disk"
     path.mkdir()
     mount = ["mount", "-t", "tmpfs", "-o", f"size={SIZE}", "tmpfs", str(path)]
-    done = subprocess.run(mount, capture_output=True, text=True, timeout=20)
+    done = subprocess.run(mount, capture_output=True, text=True, timeout=120)
     if done.returncode:
         pytest.skip(f"a small disk cannot be mounted here (needs root): {done.stderr.strip()}")
     try:
         yield Disk(path)
     finally:
-        subprocess.run(["umount", "-l", str(path)], check=True, timeout=20)
+        subprocess.run(["umount", "-l", str(path)], check=True, timeout=120)
 
 
 def ended(disk: Disk, size: int) -> Rig:

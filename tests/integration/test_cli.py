@@ -32,7 +32,7 @@ class Shell:
             env={**self.environ, **variables},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=180,
             check=False,
         )
 
@@ -192,14 +192,14 @@ def test_from_enqueue_to_why(gangamon: Shell) -> None:
     """enqueue, watch to the end, why with the evidence, status for programs."""
     assert gangamon.enqueue(gangamon.batch(master=3), "--json").returncode == 0
     with subprocess.Popen(
-        [sys.executable, "-m", "gangamon", "watch", "3", "--timeout", "60"],
+        [sys.executable, "-m", "gangamon", "watch", "3", "--timeout", "150"],
         env=gangamon.environ,
         stdout=subprocess.PIPE,
         text=True,
     ) as watching:
         end(gangamon.folder / "3" / "0" / "output")
         end(gangamon.folder / "3" / "1" / "output")
-        text, _ = watching.communicate(timeout=60)
+        text, _ = watching.communicate(timeout=180)
     assert watching.returncode == 0
     assert "2/2 2 completed: completed" in text.splitlines()[-1]
     why = json.loads(gangamon("why", "3.1", "--json").stdout)
@@ -215,7 +215,7 @@ def test_a_failed_job_says_why(gangamon: Shell) -> None:
     assert gangamon.enqueue(gangamon.batch(master=4)).returncode == 0
     end(gangamon.folder / "4" / "0" / "output")
     end(gangamon.folder / "4" / "1" / "output", code=3)
-    done = gangamon("watch", "4", "--timeout", "60")
+    done = gangamon("watch", "4", "--timeout", "150")
     assert done.returncode == 1
     assert "failed" in done.stdout
     assert "exit code 3" in gangamon("why", "4.1").stdout

@@ -22,6 +22,7 @@ from gangamon.fetchers.local import LocalFetcher
 from gangamon.protocols import PollItem
 from gangamon.testing.factories import fetch_order, poll_item
 from tests.ganga import needs_ganga, run_ganga
+from tests.support.waiting import until
 
 LANE = Lane("Local", socket.gethostname())
 GOOD, BAD, KILLED, LATER = range(4)
@@ -63,13 +64,8 @@ class Jobs:
         return [a.native_status if isinstance(a, Seen) else "-" for a in self.poll()]
 
     def wait(self, met: Callable[[list[str]], bool]) -> list[str]:
-        """The native statuses once the condition is met; fails after a minute."""
-        deadline = time.monotonic() + 60.0
-        while not met(natives := self.natives()):
-            if time.monotonic() > deadline:
-                pytest.fail(f"still {natives}")
-            time.sleep(0.02)
-        return natives
+        """The native statuses once the condition is met."""
+        return until(lambda: met(n := self.natives()) and n, 120, "other statuses", self.natives)
 
     def release(self, number: int) -> None:
         (self.place / f"go{number}").touch()
@@ -116,8 +112,8 @@ def test_from_the_batch_wrapper_to_the_manifest(jobs: Jobs) -> None:
     assert [s.exit_code for s in (good, bad, killed, single)] == [0, 3, None, -9999]
     assert "no-such-program" in single.reason
     assert good.started_at is not None and good.ended_at is not None
-    assert 0 <= good.ended_at - good.started_at < 60
-    assert abs(time.time() - good.ended_at) < 60
+    assert 0 <= good.ended_at - good.started_at < 600
+    assert abs(time.time() - good.ended_at) < 600
 
     for number in (GOOD, BAD, KILLED):
         item = jobs.items[number]

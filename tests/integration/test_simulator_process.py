@@ -186,7 +186,7 @@ def test_what_is_wrong_with_the_command(arguments: list[str], why: str) -> None:
         [sys.executable, "-m", "gangamon.testing.simulator", *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=120,
         check=False,
     )
     assert done.returncode == 2

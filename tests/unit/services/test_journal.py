@@ -71,7 +71,7 @@ def test_two_processes_append_side_by_side(tmp_path: Path) -> None:
         subprocess.Popen([sys.executable, "-c", code, str(tmp_path), str(base)])
         for base in (0, 1000)
     ]
-    assert [writer.wait(60) for writer in writers] == [0, 0]
+    assert [writer.wait(120) for writer in writers] == [0, 0]
     found = numbers(tmp_path)
     assert len(found) == 600
     assert [n for n in found if n < 1000] == list(range(300))
@@ -93,7 +93,7 @@ def test_a_disk_that_fills_up_leaves_no_half_line(tmp_path: Path) -> None:
         "    sys.exit(f'refused: {error}')\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, timeout=120
     )
     assert "refused: journal" in done.stderr
     assert path.read_bytes() == before
@@ -192,7 +192,7 @@ def test_a_compaction_that_is_killed_leaves_the_file_whole(tmp_path: Path, call:
         f"{'os.fsync' if call == 'fsync' else 'Path.replace'} = die\n"
         "FileJournal(Path(sys.argv[1])).compact({'a'})\n"
     )
-    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], timeout=120, check=False)
     assert done.returncode == -9
     assert ids(tmp_path) == ["a", "b", "c"]
     assert FileJournal(tmp_path).compact({"a"}) == 1
@@ -246,7 +246,7 @@ def test_an_append_that_waited_for_a_compaction_is_not_lost(
 
     monkeypatch.setattr(os, "fsync", meanwhile)
     assert journal.compact({"a"}) == 1
-    late.join(10)
+    late.join(60)
     assert ids(tmp_path) == ["b", "late", "c"]
 
 
