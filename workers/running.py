@@ -22,7 +22,7 @@ from workers.places import Places
 RUNNING = "RUNNING"
 #: Seconds: for `down` to wait for supervisord, which waits for the programs; for a restart.
 STOP = 60.0
-READY = 60.0
+READY = 120.0
 
 
 class Elsewhere(BadInput):

@@ -30,7 +30,7 @@ from workers.programs import Flower, Program
 from workers.running import RUNNING, Elsewhere, elsewhere, end_all, shown, states_of
 
 #: Seconds: for all programs to answer; for Redis to read its AOF.
-READY = 60.0
+READY = 120.0
 LOADING = 900.0
 
 _BROKEN = ("BACKOFF", "FATAL", "EXITED")
