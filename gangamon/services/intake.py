@@ -148,9 +148,14 @@ class Intake:
         elif isinstance(command, Retry):
             self._retry(owner, command)
         elif isinstance(command, Pause):
-            self._store.pause(str(command.lane), command.reason, None)
+            lane = str(command.lane)
+            shared = len(self._store.owners(lane)) > 1  # then it must say who
+            reason = f"{owner}: {command.reason}" if shared else command.reason
+            self._store.pause(lane, reason, None)
+            log.warning("lane %s is paused by %s: %s", lane, owner, command.reason)
         elif isinstance(command, Resume):
             self._store.resume(str(command.lane))
+            log.warning("lane %s is resumed by %s", command.lane, owner)
         elif isinstance(command, Reconcile) and entry:  # never from the journal: it would not end
             log.warning("reconcile: %d commands of %s", self.rebuild(owner), owner)
         self._store.acknowledge(owner, entry, command.id, command.repository, why)

@@ -516,6 +516,21 @@ def test_a_lane_without_jobs_of_the_owner_is_refused(rig: Rig, kind: Any) -> Non
     assert record.open_until is not None
 
 
+def test_a_pause_of_a_shared_lane_says_whose_it_is(rig: Rig, caplog: Any) -> None:
+    """All who have jobs in it may pause and resume it: the others see who did, and so does the
+    log of the service."""
+    rig.store.register("bob", register(str(rig.folder)))
+    assert not rig.store.enqueue("bob", "", at(rig, command_id="b1"))
+    rig.send(at(rig), Pause("p1", REPOSITORY, LANE, "maintenance"))
+    rig.intake.run()
+    assert rig.store.lane(str(LANE)).paused == f"{OWNER}: maintenance"
+    rig.send(Resume("p2", REPOSITORY, LANE), owner="bob")
+    with caplog.at_level("WARNING"):
+        rig.intake.run()
+    assert rig.store.lane(str(LANE)).paused == ""
+    assert f"lane {LANE} is resumed by bob" in caplog.text
+
+
 def test_a_pause_outlives_the_store(rig: Rig) -> None:
     """It is in the journal, and so is its end."""
     rig.send(at(rig), Pause("p1", REPOSITORY, LANE, "maintenance"))
