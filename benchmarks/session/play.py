@@ -18,9 +18,11 @@ from benchmarks import ganga
 from benchmarks.ganga import Failed
 from benchmarks.support import ROOT, until
 from benchmarks.vs_ganga import sides
+from benchmarks.vs_ganga.measure import first
 from gangamon import settings
 from gangamon.cli.ganga import package
 from gangamon.client import Client
+from gangamon.domain.status import FINAL
 from gangamon.errors import GangamonError
 from gangamon.testing.simulator.process import Simulator
 
@@ -63,13 +65,14 @@ _STATUS = re.compile(rb"<attribute name=\"status\">\s*<value>'(\w+)'</value>")
 @dataclass(frozen=True)
 class Played:
     """``session``: see user.py. ``durable``: subjob -> when its end was written (the file's time,
-    seconds since the epoch)."""
+    seconds since the epoch); ``committed``: subjob -> when the service had it ended."""
 
     side: str
     act: str
     subjobs: int
     session: dict[str, Any]
     durable: dict[int, float]
+    committed: dict[int, float]
     load: tuple[float, float]
 
 
@@ -141,15 +144,16 @@ def play(side: str, act: str, subjobs: int, limit: float) -> Played:
             }
             submitting = 120 + SUBMITTING * subjobs
             if act == REOPENED:
-                first = {**plan, "act": "submit", "out": str(folder / "first.json")}
+                before = {**plan, "act": "submit", "out": str(folder / "first.json")}
                 given = submitting + limit
-                ganga.session(USER, folder, environment, first, given, ending=ENDING)
+                ganga.session(USER, folder, environment, before, given, ending=ENDING)
                 simulator.call("start")
                 client = Client(settings.load(environment), folder / "no-spool")
                 until(lambda: _over(client), limit, "all is over while the session is closed", 1.0)
             plan |= {"act": act, "out": str(folder / "session.json")}
             given = submitting + 3 * limit
             session = ganga.session(USER, folder, environment, plan, given)
+            updates = sides.updates(environment) if side == GANGAMON else []
     except (GangamonError, TimeoutError, subprocess.CalledProcessError, OSError) as error:
         raise Failed(f"{error}; kept: {folder}") from error
     except (KeyboardInterrupt, SystemExit):
@@ -162,7 +166,10 @@ def play(side: str, act: str, subjobs: int, limit: float) -> Played:
     if left := ganga.left(folder):
         raise Failed(f"still running afterwards: {left}; kept: {folder}")
     shutil.rmtree(folder, ignore_errors=True)
-    return Played(side, act, subjobs, session, reader.durable, (load, os.getloadavg()[0]))
+    committed = first(updates, FINAL)
+    return Played(
+        side, act, subjobs, session, reader.durable, committed, (load, os.getloadavg()[0])
+    )
 
 
 def _over(client: Client) -> bool:

@@ -116,6 +116,8 @@ def _judged(verdict: Verdict, played: Played) -> None:
             bound(f"{head}: {name} against idle", against_idle(calls, name), DEAR, "x")
     if played.act == REOPENED:
         bound(f"{head}: right after", session["facts"].get("right_s", float("nan")), RIGHT, "s")
+    if played.committed:
+        verdict.note(f"{head}: completed by the service", rate(played.committed), "subjobs/s")
     for status in ("running", "completed"):
         verdict.note(f"{head}: {status} in memory", rate(seen[status]), "subjobs/s")
     lags = [at - seen["completed"].get(str(sub), at) for sub, at in played.durable.items()]

@@ -86,6 +86,7 @@ def main(argv: list[str]) -> int:
             for _ in range(options.again if _differ(found, module) else 0):
                 for side in sides:
                     _run(side, module, found[side.name], options)
+        print(f"the service took in {sides[1].taken_in()} jobs")
     for side in sides:
         print(f"{side.name}: {counted([runs[0] for runs in found[side.name].values()])}")
     always = differences(found)

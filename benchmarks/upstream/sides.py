@@ -21,6 +21,7 @@ import psutil
 from benchmarks import ganga
 from benchmarks.support import ROOT
 from gangamon.cli.ganga import package
+from gangamon.store.journal import FileJournal
 
 STOCK, ADAPTER = "stock", "adapter"
 TESTS = Path("ganga/GangaCore/test")
@@ -103,6 +104,11 @@ class Side:
             why = f"exit {process.returncode}" if ended else f"killed after {limit:g} s"
             found[f"{TESTS / module}"] = Outcome("no end", why, time.monotonic() - begun)
         return found
+
+    def taken_in(self) -> int:
+        """Jobs, with subjobs, that the service was given, by its journal."""
+        records = FileJournal(self.folder / "state" / "journal").replay()
+        return sum(len(command.get("jobs", ())) for _, command in records)
 
     def _end_jobs(self) -> None:
         """Jobs that a test has left running; not the service."""

@@ -70,7 +70,7 @@ def play(side: str, subjobs: int, rate: float, limit: float) -> Played:
                 limit_all = 60 + limit + 2 * SUBMITTING * subjobs
                 script = HERE / "session.py"
                 session = ganga.session(script, folder, environment, plan, limit_all)
-                updates = _updates(environment) if side == GANGAMON else []
+                found = updates(environment) if side == GANGAMON else []
             # The backend goes on after the session's limit: what ended later does not count.
             t = session["ended"] - session["t0"]
             truth = simulator.call("truth", t=t)["jobs"]
@@ -86,7 +86,7 @@ def play(side: str, subjobs: int, rate: float, limit: float) -> Played:
         raise Failed(f"still running afterwards: {left}; kept: {folder}")
     shutil.rmtree(folder, ignore_errors=True)
     ended = {int(row[0]): session["t0"] + row[5] for row in truth if row[5] is not None}
-    return Played(side, subjobs, session, ended, updates, stats)
+    return Played(side, subjobs, session, ended, found, stats)
 
 
 def _scenario(subjobs: int, rate: float) -> str:
@@ -112,7 +112,7 @@ def _service(side: str, folder: Path, environment: dict[str, str]) -> Iterator[i
         yield pid
 
 
-def _updates(environment: dict[str, str]) -> list[Update]:
+def updates(environment: dict[str, str]) -> list[Update]:
     """The whole update stream of the one repository."""
     client = Client(settings.load(environment))
     found: list[Update] = []
