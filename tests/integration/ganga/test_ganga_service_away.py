@@ -32,7 +32,7 @@ ENDS = """
 def _gangamon(session: Session, *words: str) -> str:
     command = [sys.executable, "-m", "gangamon", *words]
     done = subprocess.run(
-        command, env=session.environ, capture_output=True, text=True, timeout=110, check=True
+        command, env=session.environ, capture_output=True, text=True, timeout=240, check=True
     )
     return done.stdout
 
