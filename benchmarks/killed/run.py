@@ -84,7 +84,9 @@ class Killed:
         """What stock Ganga reads, from a copy: it mends what it finds."""
         copy = self.folder / "copy"
         shutil.copytree(self.folder / "gangadir", copy, symlinks=True)
-        read = self._call("read", f"-o[Configuration]gangadir={copy}", "-o[Gangamon]Enabled=False")
+        # No runtime package; Ganga does not take an empty value.
+        stock = "-o[Configuration]RUNTIME_PATH=:"
+        read = self._call("read", f"-o[Configuration]gangadir={copy}", stock)
         shutil.rmtree(copy)
         flushed = self.folder / "flushed"
         self.faults += _wrong(

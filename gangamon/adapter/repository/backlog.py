@@ -26,6 +26,7 @@ from GangaCore.Utility.Plugin import PluginManagerError, allPlugins
 
 from gangamon.adapter.repository.peek import Peek, peek
 from gangamon.adapter.repository.records import Records
+from gangamon.adapter.watched import POLLED
 
 logger = getLogger("gangamon")
 
@@ -220,7 +221,7 @@ class Backlog:
             kept.recorded = True
             for update in updates:
                 found = self.look(master, update.sub)
-                if found is None or found.attempt == update.attempt:
+                if found is None or (found.attempt == update.attempt and found.status in POLLED):
                     self.put(master, update)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,8 @@ from tests.integration.ganga.session import Session
 
 #: Jobs without processes, and a service inside the session that says what it is told.
 SCRIPTED = """
-from collections import Counter
 import pickle
+from collections import Counter
 from GangaCore.Core.GangaRepository.Registry import Registry
 from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
 from GangaCore.Lib.Localhost.Localhost import Localhost
@@ -26,11 +27,18 @@ up = use(component, client)
 def submitted(n, **given):
     j = Job(application=Executable(exe="/bin/true"), backend=Local(), **given)
     j.splitter = ArgSplitter(args=[[str(i)] for i in range(n)])
-    stock = Localhost.run
-    Localhost.run = lambda self, script: setattr(self, "wrapper_pid", [4194000]) or 1
+    Localhost.master_submit = at_once
     j.submit()
-    Localhost.run = stock
     return j
+
+def at_once(self, rjobs, *_, **__):
+    self.wrapper_pid = [4194000]
+    for job in rjobs:
+        job.backend.workdir = "/nowhere"
+        job.updateStatus("submitting", update_master=False)
+        job.info.increment()
+        job.updateStatus("submitted", update_master=False)
+    return 1
 
 def followed(j):
     runMonitoring()
@@ -59,8 +67,8 @@ def disk(j):
     return lambda sub, word: word in (folder / str(sub) / "data").read_text()
 """
 
-#: Ganga without gangamon.
-STOCK = "-o[Configuration]RUNTIME_PATH="
+#: Ganga without gangamon: no runtime package. (It does not take an empty value.)
+STOCK = "-o[Configuration]RUNTIME_PATH=:"
 
 
 @pytest.fixture
@@ -213,3 +221,130 @@ def test_a_flush_does_not_hold_up_who_reads(alone: Session) -> None:
     facts["ours"], facts["theirs"] = min(o for o, _ in pairs), min(t for _, t in pairs)
     """).facts
     assert found["ours"] < found["theirs"] / 4, found
+
+
+#: Counts what is loaded, and the hooks of the subjobs that end; and how much was loaded when the
+#: master ended.
+COUNTED = """
+from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
+loads, hooks = [0], Counter()
+stock_load, stock_hook = SubJobXMLList._loadSubJobFromDisk, RawJob.postprocess_hook
+stock_update = RawJob.updateStatus
+
+def load(self, path):
+    loads[0] += 1
+    return stock_load(self, path)
+
+def hook(self):
+    if self.master is not None:
+        hooks[self.id] += 1
+    return stock_hook(self)
+
+def update(self, status, *args, **kwargs):
+    if self.master is None and status == "failed":
+        facts["loads at the end"] = loads[0]
+    return stock_update(self, status, *args, **kwargs)
+
+SubJobXMLList._loadSubJobFromDisk = load
+RawJob.postprocess_hook, RawJob.updateStatus = hook, update
+backlog = component.engine.applier.backlog
+pending = Path(config.Configuration.gangadir) / "gangamon" / "pending"
+"""
+
+
+def test_a_session_opened_again_is_right_before_it_has_loaded(alone: Session) -> None:
+    """200 subjobs have ended while no session was open: the master ends, and what is shown is
+    right, when next to nothing is loaded; a subjob that is looked at is right. The session ends
+    with the rest to do; the next one does it. Each hook runs once. Stock Ganga finds it all."""
+    alone.run(f"{SCRIPTED}\nsubmitted(200)")
+    first = alone.run(f"""{SCRIPTED}{COUNTED}
+ends = [S.FAILED if sub % 10 == 0 else S.COMPLETED for sub in range(200)]
+client.say(0, [JobUpdate(sub, 1, 0, end) for sub, end in enumerate(ends)])
+client.finals[0] = MasterFinal(1, S.FAILED, {{}})
+backlog.drain = lambda *_: None  # the background does not come to it in this session
+runMonitoring()
+raw = stripProxy(jobs(0))
+until(lambda: raw.status == "failed", 60, "the master has ended")
+facts["summary"] = raw.returnSubjobStatuses()
+facts["shown"] = Counter(entry["display:status"] for entry in raw.subjobs.getAllCachedData())
+facts["seen"] = [jobs("0.5").status, jobs("0.10").status, jobs("0.5").status]
+facts["loads"], facts["hooks"], facts["waiting"] = loads[0], hooks, len(backlog)
+facts["pending"] = [path.name for path in pending.iterdir()]
+    """)
+    hooks = first.facts.pop("hooks")
+    assert first.facts.pop("loads at the end") <= 5
+    loads = first.facts.pop("loads")
+    assert loads <= 7
+    assert first.facts == {
+        "summary": "0/20/0/180",
+        "shown": {"failed": 20, "completed": 180},
+        "seen": ["completed", "failed", "completed"],
+        "waiting": 200 - loads,
+        "pending": ["0.json"],
+    }
+    second = alone.run(
+        f"""{SCRIPTED}{COUNTED}
+runMonitoring()
+until(lambda: loads[0] > 0 and backlog.over, 80, "the rest is loaded")
+facts["hooks"], facts["loads"], facts["pending"] = hooks, loads[0], os.listdir(pending)
+    """,
+        "-o[Registry]AutoFlusherWaitTime=1",
+    )
+    assert second.facts["pending"] == []
+    assert second.facts["loads"] == 200 - loads
+    both = Counter(hooks) + Counter(second.facts["hooks"])
+    assert both == {str(sub): 1 for sub in range(200) if sub % 10}
+    found = alone.run('facts["states"] = states(jobs(0))', STOCK).facts["states"]
+    assert found == ["completed" if sub % 10 else "failed" for sub in range(200)]
+
+
+def test_a_subjob_that_ganga_may_fail_is_not_shown_before_ganga_has_said(alone: Session) -> None:
+    """Its output files are missing: Ganga fails it, and its master, though its backend completed
+    it. Such a subjob does not wait unloaded, for what Ganga says of it is not known."""
+    alone.run(f"{SCRIPTED}\nsubmitted(3, outputfiles=[LocalFile('missing')])")
+    found = alone.run(f"""{SCRIPTED}{COUNTED}
+client.say(0, [JobUpdate(sub, 1, 0, S.COMPLETED) for sub in range(3)])
+client.finals[0] = MasterFinal(1, S.COMPLETED, {{}})
+raw = stripProxy(jobs(0))
+raw._loadObject()
+facts["look"] = [backlog.look(raw, sub) for sub in range(3)]
+runMonitoring()
+until(lambda: raw.status == "failed", 60, "the master has ended")
+facts["states"], facts["waiting"] = states(jobs(0)), len(backlog)
+    """).facts
+    assert found["look"] == [None] * 3
+    assert found["states"] == ["failed"] * 3
+    assert found["loads at the end"] == 3
+    assert found["waiting"] == 0
+
+
+def test_an_index_older_than_the_subjobs_is_put_right(alone: Session) -> None:
+    """As a kill between the two leaves it: the adapter finds what each subjob's XML says, of those
+    that differ only, and loads none; a subjob without XML is read from Ganga's backup."""
+    found = alone.run(f"""{SCRIPTED}
+j = submitted(20)
+followed(j)
+raw = stripProxy(j)
+raw._getRegistry()._flush([raw])
+folder = Path(raw._getRegistry().repository.get_fn(0)).parent
+old = (folder / "subjobs.idx").read_bytes()
+say(j, S.RUNNING, range(4))
+until(lambda: states(j)[:4] == ["running"] * 4, 60, "they follow")
+raw._getRegistry()._flush([raw])
+facts["folder"] = str(folder)
+(folder / "old.idx").write_bytes(old)
+    """).facts
+    folder = Path(found["folder"])
+    (folder / "old.idx").replace(folder / "subjobs.idx")
+    (folder / "3" / "data").rename(folder / "3" / "data~")
+    found = alone.run(f"""{SCRIPTED}{COUNTED}
+from gangamon.adapter.reader import Subjobs
+raw = stripProxy(jobs(0))
+raw._loadObject()
+facts["index"] = raw.subjobs.getAllSJStatus()[:5]
+facts["right"] = Subjobs(raw).statuses()[:5]
+facts["loads"] = loads[0]
+    """).facts
+    assert found["index"] == ["submitted"] * 5
+    assert found["right"] == ["running"] * 4 + ["submitted"]
+    assert found["loads"] <= 2
