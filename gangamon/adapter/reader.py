@@ -53,8 +53,10 @@ class Reader:
 
     def reload(self, master: int) -> None:
         """Read a job anew, which another session may have written. Raises Gone, Locked."""
-        self.master(master)
-        self._registry.repository.load([master])
+        job = self.master(master)
+        with job.const_lock:
+            self._registry.repository.load([master])
+            job._stored_subjobs_proxy = None  # of the subjobs as they were (Job.py:2702, 8.7.12)
 
     def _job(self, master: int) -> Any:
         try:
