@@ -12,7 +12,6 @@ import sys
 from collections import Counter
 from importlib.util import find_spec
 from statistics import median
-from typing import Any
 
 from benchmarks import figures
 from benchmarks.ganga import Failed
@@ -43,7 +42,7 @@ def main(argv: list[str]) -> int:
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended
     verdict = Verdict()
-    runs: list[dict[str, Any]] = []
+    runs: list[Played] = []
     for side, act, number in (
         (GANGAMON, FRESH, size),
         (GANGAMON, REOPENED, size),
@@ -58,10 +57,12 @@ def main(argv: list[str]) -> int:
             print(f"FAULT {side}, {act}: {error}", flush=True)
             verdict.missed += 1
             continue
-        runs.append(vars(played))
+        runs.append(played)
         _told(played)
         _judged(verdict, played)
-    verdict.figures["runs"] = runs
+    print()
+    _beside([played for played in runs if played.act == FRESH])
+    verdict.figures["runs"] = [vars(played) for played in runs]
     return verdict.end(options.json)
 
 
@@ -126,6 +127,26 @@ def _judged(verdict: Verdict, played: Played) -> None:
     missing = played.subjobs - session["facts"]["counts"].get("completed", 0)
     bound(f"{head}: not completed in memory", missing, 0, "subjobs")
     bound(f"{head}: not completed on disk", played.subjobs - len(played.durable), 0, "subjobs")
+
+
+def _beside(fresh: list[Played]) -> None:
+    """The fresh sessions in columns, the last one's figures against the first one's."""
+    rows = [
+        (f"{name} {key}, ms", [figures.quantile(p.session["calls"]["updates"][name], q) * 1e3
+                               for p in fresh])
+        for name in (*CHEAP, *DEARER) for key, q in QUANTILES if name in CHEAP or key == "p50"
+    ]  # fmt: skip
+    for status in ("running", "completed"):
+        rows.append((f"{status} in memory, /s", [rate(p.session["seen"][status]) for p in fresh]))
+    rows.append(("made durable, /s", [rate(p.durable) for p in fresh]))
+    print(
+        f"{'':30}"
+        + "".join(f"{f'{p.side} {p.subjobs}':>16}" for p in fresh)
+        + f"{'last:first':>12}"
+    )
+    for name, values in rows:
+        ratio = f"{values[-1] / values[0]:12.2f}" if len(values) > 1 and values[0] else ""
+        print(f"{name:30}" + "".join(f"{value:16.3f}" for value in values) + ratio)
 
 
 def against_idle(calls: dict[str, dict[str, list[float]]], name: str) -> float:
