@@ -79,7 +79,7 @@ def simulate(environ: dict[str, str], *arguments: str) -> subprocess.CompletedPr
         env=environ,
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=380,
         check=False,
     )
 
@@ -90,7 +90,7 @@ def test_from_the_scenario_to_the_report(service: Service, tmp_path: Path, folde
     path = tmp_path / "small.toml"
     path.write_text(SCENARIO)
     environ = {**service.environ, "TMPDIR": str(folder)}
-    done = simulate(environ, str(path), "--seconds", "100", "--json")
+    done = simulate(environ, str(path), "--seconds", "300", "--json")
     assert done.returncode == 0, done.stdout + done.stderr
     report = json.loads(done.stdout)
     assert (report["jobs"], report["ended"], report["status"]) == (150, 150, "failed")
@@ -126,7 +126,7 @@ def test_without_a_service(folder: Path) -> None:
         assert lane.endpoint == told["endpoint"]
         assert SimulatedBackend().poll(lane, [poll_item("1.1", "/none")])
         os.killpg(process.pid, signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     assert list(folder.iterdir()) == []
 
 
