@@ -22,6 +22,7 @@ from gangamon.adapter.diskspace import DiskSpace
 from gangamon.adapter.enqueuer import Enqueuer
 from gangamon.adapter.finisher import Finisher
 from gangamon.adapter.following import Following
+from gangamon.adapter.foreign import Foreign
 from gangamon.adapter.link import Link, new_id
 from gangamon.adapter.ownership import Ownership
 from gangamon.adapter.reader import Gone, Locked, Reader
@@ -67,7 +68,7 @@ class Engine:
         self.roster = Roster(reader, link, self._enqueuer, ownership)
         self._scan_interval, self._scan_at = scan_interval, 0.0
         self._ownership = ownership
-        self._credentials = Credentials(link)
+        self._credentials, self._foreign = Credentials(link), Foreign(reader)
         self._backends: set[str] = set()
         self._checks: set[int | None] = set()
         self.automatic = Automatic(reader, alive, place)
@@ -202,7 +203,8 @@ class Engine:
         for watched in self.automatic.step():
             watched.look_at, watched.quiet_until = 0.0, 0.0
         self._credentials.list_missing(self.roster)
-        backends = {watched.backend for watched in self.roster}
+        self._foreign.look(master for master in self.roster.foreign if master in following)
+        backends = {watched.backend for watched in self.roster} | self._foreign.active
         teardown.tear_down(self._backends - backends)
         self._backends = backends
 

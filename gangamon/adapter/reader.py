@@ -58,6 +58,10 @@ class Reader:
             self._registry.repository.load([master])
             job._stored_subjobs_proxy = None  # of the subjobs as they were (Job.py:2702, 8.7.12)
 
+    def plain(self, master: int) -> Any:
+        """The job as it is: neither loaded nor owned. Raises Gone."""
+        return self._job(master)
+
     def _job(self, master: int) -> Any:
         try:
             job = stripProxy(self._registry[master])

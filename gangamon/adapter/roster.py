@@ -52,6 +52,11 @@ class Roster:
     def get(self, master: int) -> Watched | None:
         return self._table.get(master)
 
+    @property
+    def foreign(self) -> frozenset[int]:
+        """Unfinished masters of backends that gangamon has no plugin for."""
+        return self.unfinished & self._foreign
+
     def heard(self, master: int) -> None:
         """Something happened to this master in the session."""
         self._heard.add(master)
@@ -102,8 +107,8 @@ class Roster:
             if backend not in self._warned:
                 self._warned.add(backend)
                 logger.warning(
-                    "gangamon has no plugin for the backend %s: its jobs are NOT monitored in this "
-                    "session and keep their status (first: job %s)",
+                    "gangamon has no plugin for the backend %s: Ganga's own monitoring asks it, in "
+                    "this session and while that lasts (first: job %s)",
                     backend,
                     master,
                 )

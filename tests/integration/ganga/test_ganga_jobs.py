@@ -216,8 +216,8 @@ def test_remove_and_copy(ganga: Session, service: Service) -> None:
     until(lambda: client.snapshot(ganga.repository, 0) is None, 120, "the service forgets it")
 
 
-def test_a_backend_without_a_plugin_is_left_alone(ganga: Session) -> None:
-    """Its job keeps its status, one warning says that it is not monitored, others are."""
+def test_a_backend_that_neither_knows_is_left_alone(ganga: Session) -> None:
+    """gangamon has no plugin, Ganga no class: its job keeps its status, others are monitored."""
     result = ganga.run("""
         j, k, other = single("echo"), single("echo"), single("echo")
         import gangamon.adapter.reader as reader

@@ -264,6 +264,30 @@ until(lambda: len(done_) == 2, 60, "the loop lives on")
     assert "a backend's fault" in result.output
 
 
+def test_a_backend_without_a_plugin_is_asked_by_ganga(alone: Session) -> None:
+    """Its jobs end by Ganga's own monitoring, in this session, while those that gangamon watches
+    wait for the service; one line says so."""
+    result = alone.run(
+        GRID
+        + """
+client._backends = ("Grid",)
+component.link._backends = None
+runMonitoring()
+j, k, other = make(["echo a", "echo b"]), single("exit 3"), grid(1)
+for x in (j, k, other):
+    x.submit()
+until(lambda: j.status == "completed" and k.status == "failed", 110, "Ganga has seen their end")
+facts["merged"] = open(j.outputdir + "stdout").read().count("Start of file")
+facts["sent"] = sorted({c.master for c in client.commands if isinstance(c, Enqueue)})
+facts["other"] = other.status
+""",
+        "-o[PollThread]Local=1",
+        within=150,
+    )
+    assert result.facts == {"merged": 2, "sent": [2], "other": "submitted"}
+    assert result.output.count("no plugin for the backend Local") == 1
+
+
 def test_what_ganga_left_completing_runs_again(alone: Session) -> None:
     """Ganga's own monitoring was cut off while it fetched a subjob's outputs: it is running again,
     and handed over with the others; its outputs stay until the service brings others."""
