@@ -19,7 +19,12 @@ from workers import processes
 
 ROOT = Path(__file__).parents[2]
 
-pytestmark = pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed")
+pytestmark = [
+    pytest.mark.timeout(
+        720
+    ),  # longer than the demonstration's own limit, which says what it lacked
+    pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed"),
+]
 
 
 @pytest.fixture
@@ -46,13 +51,13 @@ def demo(folder: Path, *options: str) -> tuple[str, dict[str, object]]:
             start_new_session=True,
         )
         try:
-            code: int | None = demonstration.wait(360)
+            code: int | None = demonstration.wait(600)
         except subprocess.TimeoutExpired:
             code = None
             os.killpg(demonstration.pid, signal.SIGKILL)
             demonstration.wait()
     text = said.read_text(errors="replace")
-    assert code == 0, f"the demonstration ended with {code} (None: not within 360 s)\n{text}"
+    assert code == 0, f"the demonstration ended with {code} (None: not within 600 s)\n{text}"
     return text, json.loads(figures.read_text())
 
 
