@@ -20,9 +20,7 @@ from workers import processes
 ROOT = Path(__file__).parents[2]
 
 pytestmark = [
-    pytest.mark.timeout(
-        720
-    ),  # longer than the demonstration's own limit, which says what it lacked
+    pytest.mark.timeout(720),  # the demonstration's own limit comes first
     pytest.mark.skipif(find_spec("ganga") is None, reason="Ganga is not installed"),
 ]
 
