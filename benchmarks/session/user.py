@@ -173,7 +173,7 @@ runMonitoring()
 
 if plan["act"] != "reopened" and plan["adapter"]:
     while taken_in() < SUBJOBS:
-        if time.time() - begun > plan["limit"]:
+        if time.time() - begun - facts["submit_s"] > plan["limit"]:
             raise SystemExit(f"the service knows {taken_in()} of {SUBJOBS} subjobs")
         time.sleep(1.0)
     facts["handed_over_s"] = time.time() - begun - facts["submit_s"]
