@@ -44,9 +44,8 @@ class Killed:
         self._environment["PYTHONPATH"] = os.pathsep.join(
             [str(HERE.parents[1]), *filter(None, [os.environ.get("PYTHONPATH")])]
         )
-        gangarc = folder / "home" / ".gangarc"
-        with gangarc.open("a") as file:
-            file.write("[Registry]\nAutoFlusherWaitTime = 1\n")
+        with (folder / "home" / ".gangarc").open() as file:
+            self._gangarc = [*file, "[Registry]\n", "AutoFlusherWaitTime = 1\n"]
         self._limit = LIMIT + EACH * subjobs
         self._ranks = [0] * subjobs
         self.faults: list[str] = []
@@ -55,6 +54,7 @@ class Killed:
     def blow(self, life: float) -> None:
         """Let a session follow for so many seconds, and kill it; then look."""
         (self.folder / "live").unlink(missing_ok=True)
+        self._package(True)
         with self._session("live") as process:
             deadline = time.monotonic() + self._limit
             while not (self.folder / "live").exists():
@@ -84,9 +84,7 @@ class Killed:
         """What stock Ganga reads, from a copy: it mends what it finds."""
         copy = self.folder / "copy"
         shutil.copytree(self.folder / "gangadir", copy, symlinks=True)
-        # No runtime package; Ganga does not take an empty value.
-        stock = "-o[Configuration]RUNTIME_PATH=:"
-        read = self._call("read", f"-o[Configuration]gangadir={copy}", stock)
+        read = self._call("read", f"-o[Configuration]gangadir={copy}")
         shutil.rmtree(copy)
         flushed = self.folder / "flushed"
         self.faults += _wrong(
@@ -96,6 +94,7 @@ class Killed:
         return read
 
     def _call(self, what: str, *options: str) -> dict[str, Any]:
+        self._package(what != "read")
         with self._session(what, *options) as process, suppress(subprocess.TimeoutExpired):
             process.wait(self._limit)
         out = self.folder / f"{what}.json"
@@ -105,6 +104,11 @@ class Killed:
         found: dict[str, Any] = json.loads(out.read_text())
         out.unlink()
         return found
+
+    def _package(self, there: bool) -> None:
+        """Whether Ganga loads gangamon. Another RUNTIME_PATH on the command line would be added."""
+        lines = [line for line in self._gangarc if there or not line.startswith("RUNTIME_PATH")]
+        (self.folder / "home" / ".gangarc").write_text("".join(lines))
 
     @contextmanager
     def _session(self, what: str, *options: str) -> Iterator[subprocess.Popen[bytes]]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.ganga.session import Session
+from tests.integration.ganga.session import Result, Session
 
 #: Jobs without processes, and a service inside the session that says what it is told.
 SCRIPTED = """
@@ -67,14 +67,22 @@ def disk(j):
     return lambda sub, word: word in (folder / str(sub) / "data").read_text()
 """
 
-#: Ganga without gangamon: no runtime package. (It does not take an empty value.)
-STOCK = "-o[Configuration]RUNTIME_PATH=:"
-
 
 @pytest.fixture
 def alone(tmp_path: Path) -> Session:
     """A user without a service."""
     return Session(tmp_path, {**os.environ, "GANGAMON_STATE_DIR": str(tmp_path / "none")})
+
+
+def stock(session: Session, script: str) -> Result:
+    """A session without gangamon: a RUNTIME_PATH on the command line would only be added."""
+    text = session.gangarc.read_text()
+    lines = text.splitlines(keepends=True)
+    session.gangarc.write_text("".join(x for x in lines if not x.startswith("RUNTIME_PATH")))
+    try:
+        return session.run("facts['monitoring'] = type(component).__module__\n" + script)
+    finally:
+        session.gangarc.write_text(text)
 
 
 def test_a_flush_writes_what_gangas_own_writes(alone: Session) -> None:
@@ -124,18 +132,17 @@ def test_a_flush_writes_what_gangas_own_writes(alone: Session) -> None:
     compare(j)
     """)
     assert "ERROR" not in second.output
-    third = alone.run(
+    third = stock(
+        alone,
         """
-    j = jobs(0)
-    facts["monitoring"] = type(component).__module__.split(".")[0]
-    facts["job"] = [j.status, j.name, j.comment]
-    facts["subjobs"] = [[s.status, s.comment] for s in j.subjobs]
+j = jobs(0)
+facts["job"] = [j.status, j.name, j.comment]
+facts["subjobs"] = [[s.status, s.comment] for s in j.subjobs]
     """,
-        STOCK,
     )
     done, run = ["completed", ""], ["running", ""]
     assert third.facts == {
-        "monitoring": "GangaCore",
+        "monitoring": "GangaCore.Core.MonitoringComponent.MonitoringService",
         "job": ["submitted", "two", "it's <mine> & é"],
         "subjobs": [
             *(done, done, run, run, ["running", "changed"]),
@@ -177,7 +184,7 @@ def test_what_the_user_changes_is_written_by_the_automatic_flush(alone: Session)
     """,
         "-o[Registry]AutoFlusherWaitTime=1",
     )
-    found = alone.run('facts["c"] = [jobs(0).comment, jobs("0.1").comment]', STOCK).facts
+    found = stock(alone, 'facts["c"] = [jobs(0).comment, jobs("0.1").comment]').facts
     assert found["c"] == ["of the master", "of the subjob"]
 
 
@@ -294,7 +301,7 @@ facts["hooks"], facts["loads"], facts["pending"] = hooks, loads[0], os.listdir(p
     assert second.facts["loads"] == 200 - loads
     both = Counter(hooks) + Counter(second.facts["hooks"])
     assert both == {str(sub): 1 for sub in range(200) if sub % 10}
-    found = alone.run('facts["states"] = states(jobs(0))', STOCK).facts["states"]
+    found = stock(alone, 'facts["states"] = states(jobs(0))').facts["states"]
     assert found == ["completed" if sub % 10 else "failed" for sub in range(200)]
 
 
