@@ -42,7 +42,8 @@ PATIENT, AT_MOST = 3.0, 300.0
 class _Case:
     """What is known of one master. ``judged``: (completed, failed) when it was last looked at.
     ``held``: something is about to be done, or is being done. ``attempt``: the one that has failed
-    of a job that was not split, 0: none has."""
+    of a job that was not split, 0: none has. ``rest_until``: no resubmission before that, while
+    subjobs still run; ``again``: one was wanted."""
 
     watched: Watched
     judged: tuple[int, int] | None = None
@@ -50,6 +51,8 @@ class _Case:
     failures: int = 0
     retry_at: float = 0.0
     attempt: int = 0
+    rest_until: float = 0.0
+    again: bool = False
 
 
 class Automatic:
@@ -114,13 +117,21 @@ class Automatic:
         act = self._decide(case, view)
         if act is None:
             return None
+        if act == self._resubmit and view is None and now < case.rest_until:
+            case.again, case.judged = True, None
+            return None
         case.held = True
         self._waiting.append((case, act))
         return now + AGAIN
 
     def step(self) -> list[Watched]:
-        """Begin what waits; the masters whose turn is over, to be looked at again."""
+        """Begin what waits; the masters whose turn is over, or has come, to be looked at again."""
         over: list[Watched] = []
+        now = time.monotonic()
+        for case in self._cases.values():
+            if case.again and now >= case.rest_until:
+                case.again = False
+                over.append(case.watched)
         if self._background.busy:
             return over
         if self._now is not None:
@@ -161,7 +172,7 @@ class Automatic:
         if not len(subjobs):
             case.attempt = _failed(view)
             return self._resubmit if _may_resubmit(master) and self._stands(case, master) else None
-        counts = Counter(subjobs.statuses())
+        counts = Counter(subjobs.statuses()) if ended else watched.counts
         case.judged = completed, failed = _tally(counts)
         if _hopeless(completed, failed) and any(counts[status] for status in POLLED):
             return self._kill
@@ -199,17 +210,20 @@ class Automatic:
             master.auto_resubmit()
             good = True
         finally:
+            # It goes over all subjobs (Job.py:2676, 8.7.12): as often as Ganga's own was called.
+            case.rest_until = time.monotonic() + _poll_rate(case.watched.backend)
             _put_right(master, [subjobs[sub] for sub in chosen], good)
 
     def _kill(self, case: _Case) -> None:
         master = self._reader.master(case.watched.id)
-        if master.status not in POLLED:
+        completed, failed = _tally(Counter(Subjobs(master).statuses()))
+        if master.status not in POLLED or not _hopeless(completed, failed):
             return
         logger.warning(
             "gangamon: killing job %s: %d subjobs have failed and none has completed "
             "([PollThread]autoKillThreshold)",
             master.id,
-            case.judged[1] if case.judged else 0,
+            failed,
         )
         master.auto_kill()
 
@@ -217,6 +231,12 @@ class Automatic:
 def _failed(view: Any) -> int:
     job = view.jobs.get(UNSPLIT) if view is not None else None
     return int(job.attempt) if job is not None and job.status is JobStatus.FAILED else 0
+
+
+def _poll_rate(backend: str) -> float:
+    options = getConfig("PollThread")
+    known = backend in options.options
+    return float(options[backend if known else "default_backend_poll_rate"])
 
 
 def _tally(counts: Counter[str]) -> tuple[int, int]:

@@ -97,7 +97,7 @@ class Autostart:
         self._why = self._refusal()
         if self._why:
             return
-        if self._known() and now - self._silent_since < SILENCE:
+        if self._may_answer():
             return
         if self._starts >= STARTS:
             self._gave_up(f"'{COMMAND}' went well, and it does not answer; see 'gangamon ps'")
@@ -125,8 +125,14 @@ class Autostart:
             return f"'gangamon down' ended it: {mark}; '{COMMAND}' starts it"
         return "" if self._wanted else f"'{COMMAND}' starts it"
 
-    def _known(self) -> bool:
-        return instances.read(self._settings.instance_file) is not None
+    def _may_answer(self) -> bool:
+        """Whether an instance is known that was not silent for long enough to be taken for dead."""
+        found = instances.read(self._settings.instance_file)
+        if found is None:
+            return False
+        silent = time.monotonic() - (self._silent_since or 0.0)
+        # One that another session has started since was not silent before.
+        return min(silent, time.time() - found.started) < SILENCE
 
     def _start(self, now: float) -> None:
         self._start_at = now + PAUSE
@@ -141,6 +147,9 @@ class Autostart:
         try:
             if not _take(lock):
                 self._why = "another session is starting it"
+                self._start_at = 0.0
+                return
+            if self._may_answer():  # started between the last look and the lock
                 self._start_at = 0.0
                 return
             self._run(lock)

@@ -73,12 +73,14 @@ class Engine:
         self._checks: set[int | None] = set()
         self.automatic = Automatic(reader, alive, place)
         self._told_locked = False
+        self._applying = Following()
         self._disk, self._autostart = DiskSpace(), autostart
         self._epoch = ""
 
     def step(self, following: Following) -> None:
         """``following``: the jobs whose statuses may change. What this session submits is handed
         over in any case."""
+        self._applying = following
         self.hear()
         self._scan(following)
         self._look()
@@ -103,7 +105,11 @@ class Engine:
 
     def close(self) -> None:
         """The session ends: what it submitted last goes into the spool, and out if possible."""
+        self.automatic.close()
+        for watched in self.automatic.step():
+            watched.look_at = 0.0
         deadline = time.monotonic() + CLOSE
+        self._applying = Following()
         self.hear()
         self._scan_at = 0.0
         self._scan(Following())
@@ -188,10 +194,12 @@ class Engine:
     def _hand_over(self, watched: Watched) -> None:
         self.automatic.prepare(watched)
         self._enqueuer.look(watched)
-        self._undecided(watched)
+        self._decide(watched)
 
-    def _undecided(self, watched: Watched) -> None:
-        """The service waits to be told whether what has failed is submitted again."""
+    def _decide(self, watched: Watched) -> None:
+        """Whether what has failed is submitted again: the service may be waiting to be told."""
+        if watched.id in self._applying:
+            self.automatic.judge(watched)
         if self.applier.over(watched) and self.automatic.keeps(watched):
             watched.finish_at = 0.0
 
@@ -285,8 +293,7 @@ class Engine:
 
     def _apply(self, watched: Watched, updates: list[Any]) -> None:
         self.applier.apply(watched, updates)
-        self.automatic.judge(watched)
-        self._undecided(watched)
+        self._decide(watched)
 
     def _refused(self, update: Any) -> None:
         logger.warning("gangamon refused a command: %s", update.ack.reason)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.engine import Engine
+from gangamon.adapter.following import Following
 from gangamon.adapter.link import Link, new_id
 from gangamon.adapter.reader import Gone, Locked, Reader, Subjobs
 from gangamon.adapter.roster import WANTED
@@ -27,8 +28,9 @@ _WHY = "given back to Ganga's own monitoring"
 class Leaving:
     """In this order: what the service has ended is shown as ever; all else is withdrawn."""
 
-    def __init__(self, engine: Engine, link: Link, reader: Reader) -> None:
+    def __init__(self, engine: Engine, link: Link, reader: Reader, following: Following) -> None:
         self._engine, self._link, self._reader = engine, link, reader
+        self._following = following
         self._since = 0.0
         self._asked = False
 
@@ -38,6 +40,7 @@ class Leaving:
     def step(self) -> bool:
         """Whether nothing of this session is left with the service, as far as is known here."""
         self._engine.survey()
+        self._settle()
         try:
             if self._link.ready():
                 return self._talk()
@@ -53,6 +56,7 @@ class Leaving:
         """Ganga has the jobs: what still lies in the spool is sent, and whatever the service holds
         all the same is taken back."""
         self._engine.hear()
+        self._settle()
         try:
             if self._link.ready():
                 if not self._asked:
@@ -86,6 +90,11 @@ class Leaving:
 
     # ------------------------------------------------------------------------------------------
 
+    def _settle(self) -> None:
+        """What was shown of subjobs that are not loaded yet."""
+        if self._following:
+            self._engine.applier.settle()
+
     def _talk(self) -> bool:
         self._link.flush()
         self._link.read(0.05)
@@ -101,7 +110,7 @@ class Leaving:
     def _stays(self, watched: Watched, late: bool) -> bool:
         """Whether the service is about to end a master; else it is shown, or withdrawn."""
         view = self._link.snapshot(watched.id)
-        if view is None:
+        if view is None or not self._link.ours(view.record):
             self._engine.roster.drop(watched)
             return False
         if view.final is not None and not late:

@@ -154,7 +154,12 @@ class Link:
 
     def unfinished(self) -> list[int]:
         """The masters that the service holds and has not ended. Raises StoreUnavailable."""
-        return [m.id for m in self._client.masters(self.repository) if m.phase != "done"]
+        masters = self._client.masters(self.repository)
+        return [m.id for m in masters if m.phase != "done" and self.ours(m)]
+
+    def ours(self, record: Any) -> bool:
+        """Whether a master's record is of this gangadir, and not of one that it is a copy of."""
+        return self._roots[0] in record.roots
 
     def snapshot(self, master: int) -> Any:
         """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""

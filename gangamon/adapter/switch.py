@@ -47,7 +47,7 @@ class Switch:
     ) -> None:
         self._place, self._engine, self._following = place, engine, following
         self._make, self._willing = stock, willing
-        self._leaving = Leaving(engine, link, reader)
+        self._leaving = Leaving(engine, link, reader, following)
         self._wish = ""
         self._flag, self._look_at = mode.Mode(), 0.0
         self._told = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -131,6 +132,22 @@ def test_it_is_not_started_where_it_must_not_be(
     assert len(said) == 1
     assert "the service does not answer" in said[0]
     assert advice in said[0]
+
+
+def test_one_that_another_session_has_just_started_is_not_started_again(
+    make: Make, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However long this session has waited for an answer: it was not that instance's silence."""
+    settings.state_dir.mkdir()
+    start = make()
+    with (settings.state_dir / "autostart.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        start.look()
+    start._silent_since = start._look_at = 0.0
+    just_now = Instance("i", hostname(), 1, "unix:///nowhere", "", "/nowhere", time.time())
+    just_now.save(settings.instance_file)
+    start.look()
+    assert not start.starting
 
 
 def test_one_that_runs_here_is_given_time(
