@@ -26,7 +26,11 @@ import GangaCore.Core
 from GangaCore.GPIDev.Base.Proxy import stripProxy
 PROMPT = time.monotonic()
 component = GangaCore.Core.monitoring_component
-facts = {}
+facts = {"prompt": time.time()}
+
+#: For a job's command: it waits until the test lets it go on by GATE.touch(), but not for ever.
+GATE = Path.home() / "gate"
+HELD = f"n=0; while ! test -e {GATE} && test $n -lt 6000; do sleep 0.1; n=$((n+1)); done"
 
 def until(condition, within, what):
     deadline = time.monotonic() + within
@@ -99,11 +103,13 @@ def lives(pid):
 
 @dataclass
 class Result:
-    """``facts``: what the script noted. ``exit``: seconds from its last line to the end."""
+    """``facts``: what the script noted. ``exit``: seconds from its last line to the end. ``start``:
+    from the command to the prompt; Ganga's own work, by which to tell how slow the machine is."""
 
     facts: dict[str, Any]
     output: str
     exit: float
+    start: float
 
 
 class Session:
@@ -141,6 +147,7 @@ class Session:
         text = f"FACTS = {str(facts)!r}\n{PRELUDE}\n{textwrap.dedent(script)}\ndone()\n"
         path.write_text(text)
         log = place / "output"
+        begun = time.time()
         with log.open("wb") as out:
             process = subprocess.Popen(
                 [str(GANGA), "--no-prompt", *options, str(path)],
@@ -162,4 +169,5 @@ class Session:
         assert facts.exists(), f"the script did not get to its end:\n{output}"
         found = json.loads(facts.read_text())
         assert "gave up" not in found, f"{found}\n{output}"
-        return Result(found, output, ended - facts.stat().st_mtime)
+        start = found.pop("prompt") - begun
+        return Result(found, output, ended - facts.stat().st_mtime, start)

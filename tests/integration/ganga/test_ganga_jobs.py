@@ -45,7 +45,7 @@ def test_a_split_job_is_merged_once_and_by_the_service(ganga: Session) -> None:
     assert all(isinstance(pid, int) and pid > 1 for pid in found["pids"])
     assert {"submitted", "backend_running", "backend_final", "final"} <= set(found["times"])
     assert len(found["lags"]) == 5
-    assert max(found["lags"]) < 10
+    assert max(found["lags"]) < 60
 
 
 @pytest.mark.parametrize("on_subjobs", [True, False])
@@ -115,12 +115,14 @@ def test_a_job_that_is_not_split(ganga: Session) -> None:
     """It goes from submitted to running to completed, or failed with its exit code; two jobs at
     the same time do not disturb each other."""
     found = ganga.run("""
-        good, bad = single("echo good; sleep 2"), single("exit 3")
+        good, bad = single(f"echo good; {HELD}"), single("exit 3")
         runMonitoring()
         good.submit(); bad.submit()
         seen = set()
         def over():
             seen.add(good.status)  # 'submitted' may be over before the first look
+            if good.status == "running":
+                GATE.touch()
             return good.status == "completed" and bad.status == "failed"
         until(over, 120, "both are over")
         facts.update(seen=sorted(seen - {"submitted"}))
@@ -137,7 +139,7 @@ def test_a_job_that_is_not_split(ganga: Session) -> None:
 @pytest.mark.parametrize("split", [True, False])
 def test_kill(ganga: Session, service: Service, split: bool) -> None:
     """A killed job is killed in Ganga, its processes end, and the service forgets it."""
-    job = 'make(["sleep 100", "sleep 100"], files=())' if split else 'single("sleep 100")'
+    job = 'make(["sleep 300", "sleep 300"], files=())' if split else 'single("sleep 300")'
     found = ganga.run(f"""
         j = {job}
         runMonitoring()
@@ -162,13 +164,14 @@ def test_kill_of_one_subjob_ends_the_master_with_the_others(ganga: Session) -> N
     """The killed subjob stays killed, the others go on, and the master fails as in stock Ganga,
     when all of them are over."""
     found = ganga.run("""
-        j = make(["sleep 100", "sleep 4"], files=())
+        j = make(["sleep 300", HELD], files=())
         j.backend.batchsize = 2
         runMonitoring()
         j.submit()
         until(lambda: states(j) == ["running", "running"], 120, "both run")
         j.subjobs(0).kill()
         facts["master"] = j.status
+        GATE.touch()
         until(lambda: j.status not in ("submitted", "running"), 120, "the job is over")
         facts["end"] = [j.status, *states(j)]
     """).facts
@@ -178,7 +181,7 @@ def test_kill_of_one_subjob_ends_the_master_with_the_others(ganga: Session) -> N
 def test_force_status_ends_it_for_the_service_too(ganga: Session, service: Service) -> None:
     """What the user forces stands, and the service forgets the job."""
     found = ganga.run("""
-        j = single("sleep 100")
+        j = single("sleep 300")
         runMonitoring()
         j.submit()
         until(lambda: j.status == "running", 120, "it runs")
@@ -195,7 +198,7 @@ def test_remove_and_copy(ganga: Session, service: Service) -> None:
     """A running job that is removed is forgotten; its copy is a job of its own and completes."""
     found = ganga.run("""
         go = os.path.join(os.environ["HOME"], "go")
-        j = make([f"test -e {go} || sleep 100", "echo b"])
+        j = make([f"test -e {go} || sleep 300", "echo b"])
         runMonitoring()
         j.submit()
         until(lambda: j.status == "running" and j.subjobs(1).status == "completed", 120, "runs")
