@@ -17,8 +17,9 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -167,13 +168,18 @@ def _wrong(
     return found
 
 
-def killed(kills: int, subjobs: int, seed: int, folder: Path) -> list[str]:
-    """What was wrong, in words. Raises ganga.Failed if a session cannot even begin."""
+def killed(
+    kills: int, subjobs: int, seed: int, folder: Path, tell: Callable[[str], None] = lambda _: None
+) -> list[str]:
+    """What was wrong, in words; ``tell`` hears of each kill. Raises ganga.Failed if a session
+    cannot even begin."""
     chance = random.Random(seed)
     lives = [chance.uniform(0.1, LIFE) for _ in range(kills)]
     user = Killed(folder, subjobs, seed, rate=1.6 * subjobs / max(1.0, sum(lives)))
-    for life in lives:
+    for n, life in enumerate(lives, 1):
         user.blow(life)
+        told = (folder / "told").read_text()
+        tell(f"kill {n} after {life:.1f} s, {told} events: {len(user.faults)} faults")
     user.end()
     return user.faults
 
@@ -186,7 +192,7 @@ def main(argv: list[str]) -> int:
     given = parser.parse_args(argv)
     folder = Path(tempfile.mkdtemp(prefix="gm-killed-"))
     begun = time.monotonic()
-    faults = killed(given.kills, given.subjobs, given.seed, folder)
+    faults = killed(given.kills, given.subjobs, given.seed, folder, partial(print, flush=True))
     print("\n".join(faults[:50]))
     taken = time.monotonic() - begun
     print(f"{given.kills} kills, {given.subjobs} subjobs, {taken:.0f} s: {len(faults)} faults")

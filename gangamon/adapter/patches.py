@@ -1,4 +1,4 @@
-"""The two places where Ganga itself must behave differently, and the conditions for it.
+"""The places where Ganga itself must behave differently, and the conditions for it.
 
 Each patch is small, named in docs/adapter.md, switched off by an option of [Gangamon], and left
 out with a warning if Ganga's method is not the one it was written for.
