@@ -63,8 +63,10 @@ class Switch:
             raise BadInput([f"mode: got {wanted!r}; accepted: {', '.join(MODES)}"])
         if wanted == GANGAMON and not self._willing:
             raise BadInput(["mode: this session was started with [Gangamon] Enabled=False"])
-        if wanted == GANGA:
+        if wanted == GANGA and self.stock is None:
             self._wish = GANGA  # the flag follows when what has ended is shown
+        elif wanted == GANGA:
+            mode.write(self._place, GANGA, _PROMPT)
         elif wanted:
             self._wish = ""
             mode.write(self._place, GANGAMON, _PROMPT)
@@ -82,6 +84,7 @@ class Switch:
             elif self.stock is not None:
                 self._leaving.idle()
             return
+        self._told = False
         if self.stock is not None:
             self._end()
         if self._willing:
@@ -137,7 +140,7 @@ class Switch:
         logger.warning("gangamon: Ganga's own monitoring has them now")
 
     def _end(self) -> None:
-        stock, self._told = self.stock, False
+        stock = self.stock
         stop(stock)
         try:
             stock._cleanup_dirty_jobs()  # what it was fetching is to be fetched
