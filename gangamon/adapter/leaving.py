@@ -113,12 +113,13 @@ class Leaving:
         if view is None or not self._link.ours(view.record):
             self._engine.roster.drop(watched)
             return False
-        if view.final is not None and not late:
+        over = all(job.status in FINAL for job in view.jobs.values())
+        undecided = over and self._engine.automatic.keeps(watched)
+        if (view.final is not None or undecided) and not late:
             watched.attempts = {sub: job.attempt for sub, job in view.jobs.items()}
             self._engine.show(watched)
             if self._engine.roster.get(watched.id) is None:
                 return False
-        over = all(job.status in FINAL for job in view.jobs.values())
         if (over or self._engine.automatic.holds(watched)) and not late:
             return True
         self._withdraw([watched.id])

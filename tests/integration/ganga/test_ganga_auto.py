@@ -91,6 +91,31 @@ def test_failures_that_came_meanwhile_are_resubmitted(ganga: Session, service: S
     assert [_runs(ganga, name) for name in "ab"] == [2, 2]
 
 
+def test_a_backend_that_cannot_resubmit_leaves_the_jobs_failed(ganga: Session) -> None:
+    """Nothing stays 'submitting'; it is tried three times in a row, and the jobs end."""
+    found = ganga.run("""
+        from gangamon.adapter import automatic
+        from GangaCore.Core.exceptions import BackendError
+        from GangaCore.Lib.Localhost.Localhost import Localhost
+        automatic.RETRY, tries = 0.5, []
+        def broken(self, rjobs):
+            tries.append(self.getJobObject().id)
+            for each in rjobs:
+                each.updateStatus("submitting")
+            raise BackendError("Local", "no more")
+        Localhost.master_auto_resubmit = broken
+        runMonitoring()
+        j = make(["false"] + ["true"] * 5, files=(), do_auto_resubmit=True)
+        k = single("false", do_auto_resubmit=True)
+        j.submit()
+        k.submit()
+        until(lambda: j.status == k.status == "failed", 100, "both are over")
+        facts.update(states=states(j), tries=sorted(tries))
+    """).facts
+    assert found["states"] == ["failed"] + ["completed"] * 5
+    assert found["tries"] == [0, 0, 0, 1]
+
+
 _ENDED = ("completed", "failed", "killed")
 
 
