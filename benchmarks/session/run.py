@@ -41,6 +41,7 @@ def main(argv: list[str]) -> int:
         print("session: Ganga is not installed: pip install 'gangamon[all]'", file=sys.stderr)
         return 2
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that everything is ended
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     verdict = Verdict()
     runs: list[Played] = []
     for side, act, number in (
