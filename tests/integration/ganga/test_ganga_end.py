@@ -19,10 +19,10 @@ from tests.integration.ganga.test_ganga_repository import SCRIPTED
 SOON = 40.0
 
 
-def test_hundreds_of_unfinished_jobs_and_a_redis_that_is_frozen(
+def test_thousands_of_unfinished_jobs_and_a_redis_that_is_frozen(
     own_service: Service, ganga_of: Callable[[Service], Session]
 ) -> None:
-    """600 subjobs of 6 masters are unfinished, half of them just submitted, and Redis stands
+    """2,000 subjobs of 20 masters are unfinished, half of them just submitted, and Redis stands
     still in the middle: what the user types goes on, and the session ends; the next one, with the
     service back, knows them all."""
     own_service.up()
@@ -35,10 +35,10 @@ def test_hundreds_of_unfinished_jobs_and_a_redis_that_is_frozen(
             made
             + f"""
 runMonitoring()
-for _ in range(3):
+for _ in range(10):
     submitted(100)
-until(lambda: sent(*range(3)), 100, "the service has taken them in")
-for _ in range(3):
+until(lambda: sent(*range(10)), 100, "the service has taken them in")
+for _ in range(10):
     submitted(100)
 os.kill({pid}, signal.SIGSTOP)
 begun = time.monotonic()
@@ -50,7 +50,7 @@ facts["seconds"] = time.monotonic() - begun
         )
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert result.facts["typed"] == [6, True, True]
+    assert result.facts["typed"] == [20, True, True]
     assert result.facts["seconds"] < SOON
     assert result.exit < SOON
     again = ganga.run(
@@ -58,9 +58,9 @@ facts["seconds"] = time.monotonic() - begun
 runMonitoring()
 client = component.link._client
 def known():
-    views = [client.snapshot(component.repository, n) for n in range(6)]
+    views = [client.snapshot(component.repository, n) for n in range(20)]
     return sum(len(view.jobs) for view in views if view is not None)
-until(lambda: component.link.up and known() == 600, 150, "the service knows them all")
+until(lambda: component.link.up and known() == 2000, 150, "the service knows them all")
 """,
         "-o[Gangamon]Autostart=False",
         within=250,

@@ -137,7 +137,19 @@ def gate(job, number):
         until(lambda: len(client.known.get(job.master.id, ())) > 0, 60, "handed over early")
         facts["early"] = [job.master.status, sorted(client.known[job.master.id])]
 gates.append(gate)
+from GangaCore.GPIDev.Adapters.IMerger import IMerger
+asked = Counter()
+def count(kind):
+    def execute(self, job, newstatus):
+        asked.update([f"{kind} {job.getFQID('.')}"])
+        return True
+    return execute
+for kind, made_ in (("checker", FileChecker()), ("notifier", Notifier())):
+    type(stripProxy(made_)).execute = count(kind)
+IMerger.execute = count("merger")
 j = grid(5)
+j.postprocessors = [CustomMerger(files=["stdout"], module=File(__file__)),
+                    FileChecker(files=["stdout"], searchStrings=["x"]), Notifier(address="a@b.c")]
 j.submit()
 gates.clear()
 until(lambda: len(client.known[j.id]) == 5, 60, "all of them")
@@ -154,7 +166,7 @@ for _ in range(2):
 client.say(j.id, [], MasterFinal(1, S.COMPLETED, {"merge": []}))
 until(lambda: j.status == "completed", 60, "it is over")
 client.say(j.id, [JobUpdate(s, 1, 0, S.COMPLETED, {}, ended, began) for s in range(5)])
-facts["ran"] = dict(ran)
+facts["ran"], facts["asked"] = dict(ran), dict(asked)
 stamps = j.subjobs(2).time.timestamps
 facts["times"] = [stamps[k].replace(tzinfo=timezone.utc).timestamp()
                   for k in ("backend_running", "backend_final")]
@@ -164,7 +176,7 @@ facts["master times"] = [j.time.timestamps[k].replace(tzinfo=timezone.utc).times
 # Where the backend's class reads the times itself, as Local and Batch do, it has the last word.
 k = submitted(1)
 followed(k)
-Path(k.subjobs(0).outputdir, "__jobstatus__").write_text(
+Path(stripProxy(k.subjobs(0)).getOutputWorkspace().getPath(), "__jobstatus__").write_text(
     "START: Mon Nov 23 06:00:00 2026\\nSTOP: Mon Nov 23 06:01:00 2026\\n")
 say(k, S.RUNNING, [0])
 until(lambda: k.status == "running", 60, "it runs")
@@ -249,6 +261,9 @@ until(lambda: len(done_) == 2, 60, "the loop lives on")
     assert {*found["early"][1]} <= {0, 1, 2}
     assert set(found["batches"]) == {5}
     assert found["ran"] == {"0": 1, **{f"0.{s}": 1 for s in range(5)}}
+    assert found["asked"] == {
+        f"{kind} {job}": 1 for kind in ("merger", "checker", "notifier") for job in found["ran"]
+    }
     assert found["times"] == [1_700_000_002, 1_700_000_102]
     assert found["master times"] == [1_700_000_000, 1_700_000_104]
     assert found["file"] == ["2026-11-23 06:00:00", "2026-11-23 06:01:00"]
@@ -297,7 +312,7 @@ def test_what_ganga_left_completing_runs_again(alone: Session) -> None:
 j = submitted(2)
 raw = stripProxy(j)
 raw.subjobs[0].status = "completing"
-Path(raw.subjobs[0].outputdir, "part").write_text("half of it")
+Path(raw.subjobs[0].getOutputWorkspace().getPath(), "part").write_text("half of it")
 raw.subjobs[1].status = raw.status = "running"
 """
     )
