@@ -108,6 +108,8 @@ def patch_flush() -> bool:
     written for, or not the repository."""
     from GangaCore.Core.GangaRepository import GangaRepositoryXML
     from GangaCore.Core.GangaRepository.Registry import Registry
+    from GangaCore.GPIDev.Base.Proxy import isType
+    from GangaCore.GPIDev.Lib.GangaList.GangaList import GangaList
     from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
     from GangaCore.Utility.Config import getConfig
 
@@ -124,7 +126,7 @@ def patch_flush() -> bool:
     flushers: dict[int, Flusher] = {}
 
     def flush(self: Any, objs: Any) -> None:
-        objects = list(objs) if isinstance(objs, list | tuple) else [objs]
+        objects = list(objs) if isType(objs, (list, tuple, GangaList)) else [objs]
         rest = []
         for job in objects:
             if _split(self, job):

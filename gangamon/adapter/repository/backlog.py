@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from GangaCore.Core.GangaRepository.Registry import RegistryLockError
 from GangaCore.GPIDev.Adapters.IApplication import IApplication
 from GangaCore.GPIDev.Base.Proxy import stripProxy
 from GangaCore.Utility.logging import getLogger
@@ -164,32 +165,46 @@ class Backlog:
                 return kept.durable.get(sub)
         return None
 
-    def drain(self, seconds: float, rest: float = 0.002) -> bool:
-        """Load and apply for so long; whether something is left."""
+    def drain(self, seconds: float, rest: float = 0.002) -> None:
+        """Load and apply for so long."""
         until = time.monotonic() + seconds
         for number, kept in list(self._lists.items()):
+            if not self._ours(number, kept):
+                continue
             for sub in list(kept.waiting):
                 if time.monotonic() >= until:
-                    return True
+                    return
                 try:
                     kept.subjobs[sub]
-                except Exception as error:  # noqa: BLE001 - removed, or cannot be read
+                except Exception as error:  # noqa: BLE001 - of no one subjob must the others know
                     logger.error("job %s.%s: %s", number, sub, error)
                     kept.waiting.pop(sub, None)
                 time.sleep(rest)
             if not kept.waiting:
                 self._written(number, kept)
+
+    def _ours(self, number: int, kept: _List) -> bool:
+        """Whether the list is still the job's, and the job still this session's; what is not is
+        let go, and its record stays for the session that has it."""
+        if kept.master._getRegistry() is None:  # removed
+            if self.records is not None:
+                self.records.remove(number)
+        elif stripProxy(kept.master.subjobs) is kept.subjobs:
+            try:
+                kept.master._getSessionLock()
+                return True
+            except RegistryLockError as error:
+                logger.debug("job %s: what waits for its subjobs is left: %s", number, error)
+        del self._lists[number]
         return False
 
     def _written(self, number: int, kept: _List) -> None:
         """Everything was applied; the record of it goes when Ganga's flush has made it durable."""
         if kept.recorded and self.records is not None:
-            registry = kept.master._getRegistry()
-            if registry is not None:
-                with registry._flush_lock:
-                    cached = list(kept.subjobs._cachedJobs.values())
-                    if kept.master._dirty or any(job._dirty for job in cached):
-                        return
+            with kept.master._getRegistry()._flush_lock:
+                cached = list(kept.subjobs._cachedJobs.values())
+                if kept.master._dirty or any(job._dirty for job in cached):
+                    return
             self.records.remove(number)
         del self._lists[number]
 

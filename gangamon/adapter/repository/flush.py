@@ -21,14 +21,20 @@ from GangaCore.Core.GangaRepository.GangaRepositoryXML import check_app_hash
 from GangaCore.Core.GangaRepository.PickleStreamer import to_file as pickle_to_file
 from GangaCore.GPIDev.Base.Objects import Node
 from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
+from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.repository.backlog import current
 from gangamon.adapter.repository.files import replace, replace_in_new_directory
 from gangamon.adapter.repository.index import SubjobIndex
 from gangamon.adapter.repository.streamer import xml
 
+logger = getLogger("gangamon")
+
 #: Seconds of rest after each file that the automatic flusher writes.
 REST = 0.0015
+
+#: Index entries that are made in one go.
+SLICE = 50
 
 #: Name of the attribute that holds the subjobs, and of their index (SubJobXMLList.py:77, 8.7.12).
 SUBJOBS, INDEX = "subjobs", "subjobs.idx"
@@ -47,7 +53,12 @@ class Flusher:
         self._jobs: dict[int, _Written] = {}
 
     def flush(self, job: Any) -> None:
-        """Make durable what has changed in a loaded, split job. Raises what Ganga's would."""
+        """Make durable what has changed in a loaded, split job.
+
+        Raises XMLFileError, and OSError if it cannot be written: not Ganga's RepositoryError, whose
+        constructor closes all repositories and services (exceptions.py:126, 8.7.12). The job stays
+        dirty, so the next flush tries again. For the automatic flush it is logged only.
+        """
         number = job.id
         written = self._jobs.get(number)
         if written is None or not written.of(job):
@@ -58,6 +69,12 @@ class Flusher:
             self._master(written, changed)
         except Removed:
             self._jobs.pop(number, None)
+        except OSError as error:
+            job._setDirty()
+            if threading.current_thread() is not self._registry.flush_thread:
+                raise
+            # Its thread would end with an error.
+            logger.error("job %s is not written, its changes are in memory: %s", number, error)
         except BaseException:
             job._setDirty()
             raise
@@ -125,23 +142,33 @@ class Flusher:
         subjobs = written.subjobs
         total = len(subjobs)
         known = getattr(subjobs, "_subjobIndexData", None) or {}
-        for sub in range(total):
-            if sub in written.index:
-                continue
-            kept = current.backlog and current.backlog.durable(subjobs, sub)
-            entry = kept or known.get(sub)
-            if entry is None:
-                with self._piece(written):
-                    entry = dict(self._registry.getIndexCache(stripProxy(subjobs[sub])))
-                    path = os.path.join(written.folder, str(sub), written.name)
-                    entry["modified"] = os.stat(path).st_ctime
-            written.index.put(sub, entry)
-            if sub % 100 == 99:
-                self._rest()
-        written.index.cut(total)
-        for name in os.listdir(written.folder):
-            if name.isdigit() and int(name) >= total:
-                shutil.rmtree(os.path.join(written.folder, name), ignore_errors=True)
+        for begin in range(0, total, SLICE):
+            with self._piece(written):
+                for sub in range(begin, min(total, begin + SLICE)):
+                    if sub not in written.index:
+                        self._entry(written, sub, known)
+            self._rest()
+        with self._piece(written):
+            written.index.cut(total)
+            if hasattr(subjobs, "isLoaded"):
+                return  # the directories are what it counts (SubJobXMLList.py:243, 8.7.12)
+            for name in os.listdir(written.folder):
+                if name.isdigit() and int(name) >= total:
+                    shutil.rmtree(os.path.join(written.folder, name), ignore_errors=True)
+
+    def _entry(self, written: _Written, sub: int, known: dict[int, Any]) -> None:
+        kept = current.backlog and current.backlog.durable(written.subjobs, sub)
+        entry = kept or known.get(sub)
+        if entry is None:
+            path = os.path.join(written.folder, str(sub), written.name)
+            subjob = stripProxy(written.subjobs[sub])
+            if not os.path.exists(path):
+                subjob._dirty = True
+                self._subjob(written, sub, subjob)
+                return
+            entry = dict(self._registry.getIndexCache(subjob))
+            entry["modified"] = os.stat(path).st_ctime
+        written.index.put(sub, entry)
 
     def _of_master(self, written: _Written) -> None:
         """The job's own index file, and what Ganga's repository remembers of a flush."""

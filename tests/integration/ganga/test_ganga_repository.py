@@ -188,6 +188,41 @@ def test_what_the_user_changes_is_written_by_the_automatic_flush(alone: Session)
     assert found["c"] == ["of the master", "of the subjob"]
 
 
+def test_a_full_disk_leaves_it_for_the_next_flush(alone: Session) -> None:
+    """The automatic flush says so and goes on; an explicit one raises; the session lives, and when
+    there is room again, all is written."""
+    result = alone.run(
+        f"""{SCRIPTED}
+import gangamon.adapter.repository.flush as flush
+stock, full = flush.replace, threading.Event()
+
+def replace(path, *args, **kwargs):
+    if full.is_set():
+        tried.set()
+        raise OSError(28, "No space left on device", path)
+    stock(path, *args, **kwargs)
+
+flush.replace, tried = replace, threading.Event()
+j = submitted(3)
+raw, on_disk = stripProxy(j), disk(j)
+full.set()
+raw.subjobs[1].comment = "kept"
+until(tried.is_set, 100, "the automatic flush has tried")
+try:
+    raw._getRegistry()._flush([raw])
+except OSError as error:
+    facts["error"] = str(error)
+facts["written"] = on_disk(1, "kept")
+full.clear()
+until(lambda: on_disk(1, "kept"), 100, "it is written")
+    """,
+        "-o[Registry]AutoFlusherWaitTime=1",
+    )
+    assert "job 0 is not written, its changes are in memory" in result.output
+    assert "No space left on device" in result.facts["error"]
+    assert result.facts["written"] is False
+
+
 #: How long a reader of the master's status waits while a flush of all subjobs is under way.
 READER = """
 def slowest(flush):
