@@ -22,7 +22,7 @@ T = TypeVar("T")
 SLOW, LOOK, AGAIN = 0.1, 0.06, 0.2
 
 #: Frames of a stack that are kept, and slow calls that are told in full.
-DEPTH, TOLD = 12, 40
+DEPTH, TOLD = 24, 40
 
 
 class Watcher(threading.Thread):
@@ -76,6 +76,7 @@ class Watcher(threading.Thread):
             "call": name,
             "phase": phase,
             "seconds": seconds,
+            "ended": time.time(),
             "cores": cores,
             "samples": len(samples),
             "class": stacks.worst(classes, cores),
