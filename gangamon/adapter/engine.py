@@ -172,9 +172,10 @@ class Engine:
         if now < self._scan_at:
             return
         self._scan_at = now + self._scan_interval
+        chosen = following.chosen
         self.roster.scan(following)
-        if following.chosen and not self.roster.unfinished & following.chosen:
-            following.nothing()  # as by Ganga: all that was to be followed is over
+        if chosen and not self.roster.unfinished & chosen:
+            following.over(chosen)  # as by Ganga: all that was to be followed is over
         if self._checks:
             for watched in self.roster:
                 watched.check |= None in self._checks or watched.id in self._checks

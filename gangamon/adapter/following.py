@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable
 from typing import Any
 
@@ -12,11 +13,11 @@ _ACCEPTED = "a job, an id, a slice of jobs, or a list of jobs and ids"
 
 
 class Following:
-    """All master jobs, some of them, or none. Changed by the user's thread, read by the adapter's:
-    each change is one assignment."""
+    """All master jobs, some of them, or none. For several threads."""
 
     def __init__(self) -> None:
         self._chosen: frozenset[int] | None = frozenset()
+        self._lock = threading.Lock()
 
     def __contains__(self, master: int) -> bool:
         return self._chosen is None or master in self._chosen
@@ -37,8 +38,15 @@ class Following:
 
     def these(self, masters: Iterable[int]) -> None:
         """These, too; all stays all."""
-        if self._chosen is not None:
-            self._chosen |= frozenset(masters)
+        with self._lock:
+            if self._chosen is not None:
+                self._chosen |= frozenset(masters)
+
+    def over(self, chosen: frozenset[int]) -> None:
+        """All of these are over: nothing is followed any more, unless the user has said other."""
+        with self._lock:
+            if self._chosen == chosen:
+                self._chosen = frozenset()
 
 
 def masters(jobs: Any) -> set[int]:

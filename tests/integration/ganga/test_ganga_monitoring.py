@@ -57,7 +57,16 @@ def test_what_is_followed(alone: Session) -> None:
         GRID
         + """
 from GangaCore.Core.exceptions import GangaException, GangaTypeError
-from gangamon.adapter.following import masters
+from gangamon.adapter.following import Following, masters
+# The adapter finds that all are over, and the user names another just then: that stands.
+following = Following()
+following.these([1])
+seen = following.chosen
+following.these([2])
+following.over(seen)
+facts["meanwhile"] = [2 in following]
+following.over(following.chosen)
+facts["meanwhile"].append(bool(following))
 a, b = grid(2), grid(2)
 a.submit(); b.submit()
 until(lambda: len(client.known.get(1, ())) == 2, 60, "handed over without monitoring")
@@ -106,6 +115,7 @@ facts["stopped"] = [enableMonitoring() or component.enabled, runMonitoring()]
 """
     )
     found = result.facts
+    assert found["meanwhile"] == [True, False]
     assert found["forms"] == [[0], [0], [1], [0, 1], [1], [1], [0, 1], []]
     assert "jobs: got 'all'; accepted: a job, an id, a slice" in found["bad"]
     assert found["none"] == [True, False]
@@ -367,7 +377,7 @@ ran, stock = Counter(), RawJob.postprocess_hook
 RawJob.postprocess_hook = lambda self: (ran.update([self.getFQID(".")]), stock(self))[1]
 stripProxy(jobs).objects.repository.update_index(True, True)
 j = jobs(0)
-facts["before"] = [j.status, *states(j), j.subjobs(0).backend.actualCE != ""]
+facts["before"] = [j.status, *states(j), j.subjobs(0).backend.workdir]
 client.say(0, [JobUpdate(s, 1, 0, S.COMPLETED) for s in (0, 1)],
            MasterFinal(1, S.COMPLETED, {"merge": []}))
 runMonitoring()
@@ -381,7 +391,7 @@ facts["ran"] = dict(ran)
             within=170,
         ).facts
         first.result()
-    assert second["before"] == ["running"] * 3 + [True]
+    assert second["before"] == ["running"] * 3 + ["/nowhere"]
     assert second["left"] == ["running"] * 3
     assert second["after"] == ["completed"] * 2
     assert second["ran"] == {"0": 1, "0.1": 1}
