@@ -124,7 +124,10 @@ def test_the_report_on_politeness(gangamon: Shell) -> None:
     until(lambda: report()["queries"], 120, "the lane is asked")
     found = report()
     assert found["lane"] == LANE
-    assert 0 < found["per_minute_mean"] <= found["per_minute_max"]
+    assert 0 < found["per_minute_mean"]
+    # The mean may be above the most of a minute by the clock: the first and the last are not whole.
+    minutes = found["end"] // 60 - found["begin"] // 60 + 1
+    assert found["per_minute_max"] <= found["queries"] <= minutes * found["per_minute_max"]
     assert 0 < found["query_mean"] <= found["query_max"] < 30
     assert 0 < found["time_share"] < 1
     assert 0 < found["budget_used"] < 1
