@@ -124,7 +124,7 @@ def test_the_report_on_politeness(gangamon: Shell) -> None:
     until(lambda: report()["queries"], 120, "the lane is asked")
     found = report()
     assert found["lane"] == LANE
-    assert 0 < found["per_minute_mean"]
+    assert found["per_minute_mean"] > 0
     # The mean may be above the most of a minute by the clock: the first and the last are not whole.
     minutes = found["end"] // 60 - found["begin"] // 60 + 1
     assert found["per_minute_max"] <= found["queries"] <= minutes * found["per_minute_max"]
