@@ -251,6 +251,11 @@ class JobStore(Protocol):
         """The queries of a claim have been answered: its slots are free, its lease stays."""
         ...
 
+    def next_in_line(self, queue: str) -> Sequence[str]:
+        """The lane's queue, if any, that has waited longest for a slot of the same endpoint: to be
+        pushed before this one when a slot is free. It is taken out of the line."""
+        ...
+
     def begun(self) -> Mapping[str, str]:
         """Token -> worker of all claims that are worked on."""
         ...

@@ -66,8 +66,12 @@ class Poll:
                 with suppress(LeaseLost):
                     self._store.drop(token, claim.queue, member)  # withdrawn meanwhile
             applied = self._ask(claim, batches)
-        self._dispatcher.push([claim.queue])  # a slot is free again
+        self._push(claim.queue)
         return applied
+
+    def _push(self, queue: str) -> None:
+        """A slot is free again: another lane of the endpoint may have waited longer for it."""
+        self._dispatcher.push([*self._store.next_in_line(queue), queue])
 
     def _ask(self, claim: Claim, batches: Sequence[Batch]) -> int:
         name = claim.queue.partition(".")[2]
@@ -91,7 +95,7 @@ class Poll:
         self._second_look(lane, backend, batches, items, seen, query)
         self._store.answered(claim.token, claim.queue)
         with suppress(TransientError):  # what was learnt comes first
-            self._dispatcher.push([claim.queue])  # the next query need not wait for these commits
+            self._push(claim.queue)  # the next query need not wait for these commits
         self._bury(claim, batches, items, query.bad)
         return self._commit(claim, batches, backend, name, record, items, seen, query)
 

@@ -17,8 +17,8 @@ STRIKES = 5
 
 
 class Claims(StoreBase):
-    """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, renew, begun, abandon,
-    postpone, drop, rescue."""
+    """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, next_in_line, renew,
+    begun, abandon, postpone, drop, rescue."""
 
     def queues(self) -> Sequence[str]:
         with translated(self.url):
@@ -85,6 +85,7 @@ class Claims(StoreBase):
                 self.keys.endpoint(Lane.parse(name)),
                 self.keys.of("budget", name),
                 self.keys.of("lane", name),
+                self.keys.of("wants", self.keys.endpoint(Lane.parse(name))),
             ],
             [
                 self.keys.of("due", queue, ""),
@@ -92,6 +93,7 @@ class Claims(StoreBase):
                 polite.endpoint_slots,
                 polite.rate,
                 polite.burst,
+                queue,
             ],
         )
         return None if wait < 0 else wait / 1000
@@ -115,6 +117,14 @@ class Claims(StoreBase):
             ],
             [token],
         )
+
+    def next_in_line(self, queue: str) -> Sequence[str]:
+        endpoint = self.keys.endpoint(Lane.parse(queue.partition(".")[2]))
+        with translated(self.url):
+            found = cast(
+                "list[tuple[str, float]]", self._redis.zpopmin(self.keys.of("wants", endpoint), 1)
+            )
+        return [name for name, _ in found]
 
     def begun(self) -> Mapping[str, str]:
         with translated(self.url):

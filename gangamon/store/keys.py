@@ -31,6 +31,7 @@
     P:leases                 sorted set: claim token -> expiry, ms
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore
     P:slots:ep:ENDPOINT      sorted set: the same for all lanes of one endpoint of a backend
+    P:wants:P:slots:ep:...   sorted set: Q -> since when it waits for a slot of that endpoint, ms
     P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER
     P:lane:LANE              hash: interval, query, failures, asked_at, error, turn, paused,
                              probe_at, open_until

@@ -51,8 +51,8 @@ local function holding(claim)
 end
 
 -- Whether a lane may be asked now. ``slots``, ``most``: its own and the endpoint's, keys and counts.
--- Returns ms until it may (0: now; -1: not before a query ends or it is resumed), and the budget's
--- tokens (nil: it has no budget).
+-- Returns ms until it may (0: now; -1: not before a query ends or it is resumed; -2: not before one
+-- of another lane of its endpoint ends), and the budget's tokens (nil: it has no budget).
 local function may_ask(now, lane, slots, most, budget, rate, size)
   local busy = redis.call('ZCOUNT', slots[1], now, '+inf')
   local v = redis.call('HMGET', lane, 'paused', 'probe_at', 'open_until')
@@ -67,7 +67,7 @@ local function may_ask(now, lane, slots, most, budget, rate, size)
   if rests > 0 then return rests end
   if (breaker or (v[1] and v[1] ~= '')) and busy > 0 then return -1 end
   if busy >= most[1] then return -1 end
-  if redis.call('ZCOUNT', slots[2], now, '+inf') >= most[2] then return -1 end
+  if redis.call('ZCOUNT', slots[2], now, '+inf') >= most[2] then return -2 end
   if rate <= 0 then return 0 end
   local b = redis.call('HMGET', budget, 'tokens', 'at')
   local tokens = (tonumber(b[1]) or size) + rate * (now - (tonumber(b[2]) or now)) / 1000

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gangamon.domain.lane import Lane
 from gangamon.protocols import Change, Committed, Master, Polite
 from gangamon.services.alarm import Alarm
 from tests.support.backend import DONE, RUNNING
-from tests.support.commands import LANE, OWNER, withdraw
+from tests.support.commands import LANE, OWNER, enqueue, withdraw
 from tests.support.rig import POLL, Rig
 from tests.support.waiting import until
 
@@ -143,3 +145,26 @@ def test_an_alarm_calls_in_time_and_goes_on_after_a_fault() -> None:
     until(lambda: calls == ["fail"], 60, "the sooner one is called")
     alarm.set("a", 0.0, lambda: calls.append("again"))
     until(lambda: calls == ["fail", "again"], 60, "it goes on")
+
+
+def test_lanes_of_one_endpoint_take_turns_at_its_slots(rig: Rig) -> None:
+    """A lane that found them taken is pushed by whoever frees one, before its own lane."""
+    other = Lane("Local", LANE.endpoint, "proxy")
+    limits = replace(rig.backend.limits, rate=0.0, endpoint_slots=1)
+    rig.backend.limits = limits
+    assert not rig.store.enqueue(OWNER, "", enqueue(1, "e3", 9, lane=other))
+    rig.backend.answers = [{}]
+    rig.dispatcher._alarm = Silent()
+    rig.dispatcher.push([POLL, f"poll.{other}"])
+    assert rig.sent.queues() == [POLL]
+    rig.poll.run(rig.sent.take(POLL).token, "w1")
+    assert rig.sent.queues() == [f"poll.{other}"]
+    rig.poll.run(rig.sent.take(f"poll.{other}").token, "w1")
+    assert rig.sent.queues() == [POLL], "the other batch of the first lane"
+
+
+class Silent(Alarm):
+    """Never rings."""
+
+    def set(self, name: str, seconds: float, call: Callable[[], object]) -> None:
+        pass
