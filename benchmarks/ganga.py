@@ -39,7 +39,7 @@ def home(folder: Path, packages: Sequence[str], toml: str = "") -> dict[str, str
     (place / ".gangarc").write_text(
         f"# Ganga configuration file ($Name: {version} $)\n[Configuration]\n"
         f"gangadir = {folder / 'gangadir'}\nRUNTIME_PATH = {':'.join(packages)}\n"
-        "ReleaseNotes = False\n"
+        "ReleaseNotes = False\n[Gangamon]\nAutostart = False\n"
     )
     config = folder / "gangamon.toml"
     config.write_text(toml)
