@@ -129,11 +129,10 @@ def patch_flush() -> bool:
         objects = list(objs) if isType(objs, (list, tuple, GangaList)) else [objs]
         rest = []
         for job in objects:
-            if _split(self, job):
-                if job._dirty and self.has_loaded(job):
-                    flushers.setdefault(id(self), Flusher(self)).flush(job)
-            else:
+            if not (self.hasStarted() and job._dirty and _split(self, job)):
                 rest.append(job)
+            elif self.has_loaded(job):
+                flushers.setdefault(id(self), Flusher(self)).flush(job)
         if rest:
             stock(self, rest)
 
@@ -142,11 +141,10 @@ def patch_flush() -> bool:
 
 
 def _split(registry: Any, job: Any) -> bool:
-    """Whether this is a loaded job with subjobs in a registry that is open."""
+    """Whether this is a job with subjobs in the registry of jobs."""
     data = getattr(job, "_data", None) or {}
     return bool(
-        registry.hasStarted()
-        and registry.name == "jobs"
+        registry.name == "jobs"
         and getattr(job, "_name", "") == "Job"
         and job.master is None
         and data.get("subjobs")

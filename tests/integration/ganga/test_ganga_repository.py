@@ -151,22 +151,34 @@ facts["subjobs"] = [[s.status, s.comment] for s in j.subjobs]
     }
 
 
-def test_the_option_leaves_gangas_flush_alone(alone: Session) -> None:
+def test_each_patch_can_be_left_out(alone: Session) -> None:
+    """By its option; and by itself, where this Ganga is not the one it was written for."""
     found = alone.run(
         """
-        from GangaCore.Core.GangaRepository.Registry import Registry
+        from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
         from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
+        from gangamon.adapter import patches
+        def modules():
+            methods = (JobRegistry._flush, JobRegistry.getIndexCache, SubJobXMLList._getItem)
+            return [method.__module__.split(".")[0] for method in methods]
+        def patched():
+            return [patches.patch_flush(), patches.patch_index_cache(), patches.patch_subjob_load()]
         facts["class"] = type(component).__module__
-        facts["stock"] = JobRegistry._flush is Registry._flush
-        facts["index"] = JobRegistry.getIndexCache.__module__
+        facts["off"] = modules()
+        known, patches.TESTED = patches.TESTED, ("8.7.11",)
+        facts["unknown"] = [patched(), modules()]
+        patches.TESTED = known
+        facts["known"] = [patched(), modules()]
         """,
         "-o[Gangamon]PatchFlush=False",
         "-o[Gangamon]PatchIndexCache=False",
+        "-o[Gangamon]PatchSubjobLoad=False",
     ).facts
     assert found == {
         "class": "gangamon.adapter.component",
-        "stock": True,
-        "index": "GangaCore.GPIDev.Lib.Registry.JobRegistry",
+        "off": ["GangaCore"] * 3,
+        "unknown": [[False] * 3, ["GangaCore"] * 3],
+        "known": [[True] * 3, ["gangamon"] * 3],
     }
 
 
