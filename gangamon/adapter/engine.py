@@ -5,13 +5,9 @@ from __future__ import annotations
 import math
 import queue
 import time
-from collections import defaultdict
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
-
-from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter import teardown
 from gangamon.adapter.applier import Applier
@@ -20,31 +16,20 @@ from gangamon.adapter.autostart import Autostart
 from gangamon.adapter.credentials import Credentials
 from gangamon.adapter.diskspace import DiskSpace
 from gangamon.adapter.enqueuer import Enqueuer
+from gangamon.adapter.exchange import BLOCK, Exchange
 from gangamon.adapter.finisher import Finisher
 from gangamon.adapter.following import Following
 from gangamon.adapter.foreign import Foreign
-from gangamon.adapter.link import Link, new_id
+from gangamon.adapter.guard import Guard
+from gangamon.adapter.link import Link
 from gangamon.adapter.ownership import Ownership
-from gangamon.adapter.reader import Gone, Locked, Reader
+from gangamon.adapter.reader import Reader
 from gangamon.adapter.roster import Roster
-from gangamon.adapter.watched import Watched
-from gangamon.domain.command import UNSPLIT, Refresh
-from gangamon.domain.status import FINAL
-from gangamon.errors import BadInput, DiskFull, StoreUnavailable
-
-logger = getLogger("gangamon")
-
-#: Longest wait of one step, seconds: what a hook may wait for attention.
-BLOCK = 0.25
-
-#: Seconds until a job that another session owns, or whose end failed, is tried again.
-RETRY = 30.0
+from gangamon.adapter.watched import PATIENCE, Watched
+from gangamon.errors import StoreUnavailable
 
 #: Seconds in which a session that ends hands over what it did not submit itself.
 CLOSE = 2.0
-
-#: Refused enqueues, or failed ends, after which a job is left alone.
-PATIENCE = 3
 
 
 class Engine:
@@ -67,20 +52,27 @@ class Engine:
         self._finisher = Finisher(reader, self.applier)
         self.roster = Roster(reader, link, self._enqueuer, ownership)
         self._scan_interval, self._scan_at = scan_interval, 0.0
-        self._ownership = ownership
         self._credentials, self._foreign = Credentials(link), Foreign(reader)
         self._backends: set[str] = set()
         self._checks: set[int | None] = set()
         self.automatic = Automatic(reader, alive, place)
-        self._told_locked = False
-        self._applying = Following()
         self._disk, self._autostart = DiskSpace(), autostart
-        self._epoch = ""
+        self._guard = Guard(reader, self.roster, ownership)
+        self._exchange = Exchange(
+            link,
+            self.roster,
+            self._enqueuer,
+            self.applier,
+            self._finisher,
+            self.automatic,
+            self._credentials,
+            self._guard,
+        )
 
     def step(self, following: Following) -> None:
         """``following``: the jobs whose statuses may change. What this session submits is handed
         over in any case."""
-        self._applying = following
+        self._exchange.following = following
         self.hear()
         self._scan(following)
         self._look()
@@ -88,7 +80,7 @@ class Engine:
         try:
             if self._link.ready():
                 self._autostart.answered()
-                self._talk(following)
+                self._exchange.talk()
                 return
         except StoreUnavailable:
             self._link.lost()
@@ -109,7 +101,7 @@ class Engine:
         for watched in self.automatic.step():
             watched.look_at = 0.0
         deadline = time.monotonic() + CLOSE
-        self._applying = Following()
+        self._exchange.following = Following()
         self.hear()
         self._scan_at = 0.0
         self._scan(Following())
@@ -142,7 +134,7 @@ class Engine:
 
     def show(self, watched: Watched) -> None:
         """A master that is over for the service: its end, as ever."""
-        self._careful(watched, self._end)
+        self._guard(watched, self._exchange.end)
 
     # --- hear and look ----------------------------------------------------------------------
 
@@ -190,19 +182,12 @@ class Engine:
             due = watched.look_at is not None and now >= max(watched.look_at, watched.quiet_until)
             due = due and not self.automatic.holds(watched)
             if due and watched.resolved and watched.refusals < PATIENCE:
-                self._careful(watched, self._hand_over)
+                self._guard(watched, self._hand_over)
 
     def _hand_over(self, watched: Watched) -> None:
         self.automatic.prepare(watched)
         self._enqueuer.look(watched)
-        self._decide(watched)
-
-    def _decide(self, watched: Watched) -> None:
-        """Whether what has failed is submitted again: the service may be waiting to be told."""
-        if watched.id in self._applying:
-            self.automatic.judge(watched)
-        if self.applier.over(watched) and self.automatic.keeps(watched):
-            watched.finish_at = 0.0
+        self._exchange.decide(watched)
 
     def _rest(self, following: Following) -> None:
         """What Ganga's own monitoring does beside, or did."""
@@ -216,165 +201,3 @@ class Engine:
         backends = {watched.backend for watched in self.roster} | self._foreign.active
         teardown.tear_down(self._backends - backends)
         self._backends = backends
-
-    # --- talk with the service --------------------------------------------------------------
-
-    def _talk(self, following: Following) -> None:
-        if self._link.epoch != self._epoch:
-            self._new_epoch()
-        self._link.flush()
-        if self._link.settled:
-            self._enqueuer.senders.clear()
-        self._resolve(following)
-        updates = self._link.read(BLOCK)
-        if self._link.missed():
-            self.roster.unresolve()
-        self._take(updates, following)
-        self._finish(following)
-        self._check()
-        self._credentials.look(self.roster)
-
-    def _new_epoch(self) -> None:
-        """Another life of the store, or the first seen: what it knew may be gone."""
-        self._link.register()
-        if self._epoch:
-            self.roster.unresolve()
-        self._epoch = self._link.epoch
-
-    def _resolve(self, following: Following) -> None:
-        now = time.monotonic()
-        for watched in list(self.roster):
-            followed = watched.id in following
-            if (watched.resolved and not (watched.missed and followed)) or now < watched.resolve_at:
-                continue
-            if self.automatic.holds(watched):
-                continue
-            if not self._link.settled:
-                return  # commands on their way would make the view a stale one
-            self._careful(watched, partial(self._compare, followed=followed))
-
-    def _compare(self, watched: Watched, followed: bool) -> None:
-        """Take over the service's view: its attempts, and the updates missed."""
-        view = self._link.snapshot(watched.id)
-        jobs = dict(view.jobs) if view is not None else {}
-        watched.attempts = {sub: update.attempt for sub, update in jobs.items()}
-        watched.lane = str(view.record.lane) if view is not None else ""
-        watched.versions.clear()
-        watched.ended.clear()
-        if watched.again:  # all of it had ended here, too: what is submitted now was taken back
-            watched.shown = {s: u.attempt for s, u in jobs.items() if u.status in FINAL}
-            watched.again = False
-        watched.missed = not followed
-        if followed:
-            self._apply(watched, self.roster.differing(watched, jobs))
-        watched.resolved, watched.look_at = True, 0.0
-        if view is not None and view.final is not None:
-            watched.finish_at = 0.0
-
-    def _take(self, updates: list[Any], following: Following) -> None:
-        jobs: dict[int, list[Any]] = defaultdict(list)
-        for update in updates:
-            if update.epoch != self._link.epoch:
-                if self._link.moved_on():
-                    return
-                continue  # from an earlier life of the store
-            if update.ack is not None and not update.ack.ok:
-                self._refused(update)
-            if update.jobs:
-                jobs[update.master].extend(update.jobs)
-            watched = self.roster.get(update.master) if update.final is not None else None
-            if watched is not None:
-                watched.finish_at = 0.0
-        for master, changes in jobs.items():
-            watched = self.roster.get(master)
-            if watched is not None and master not in following:
-                watched.missed = True
-            elif watched is not None and watched.resolved:
-                self._careful(watched, partial(self._apply, updates=changes))
-
-    def _apply(self, watched: Watched, updates: list[Any]) -> None:
-        self.applier.apply(watched, updates)
-        self._decide(watched)
-
-    def _refused(self, update: Any) -> None:
-        logger.warning("gangamon refused a command: %s", update.ack.reason)
-        watched = self.roster.get(self._enqueuer.senders.get(update.ack.command_id, -1))
-        if watched is not None:
-            watched.refusals += 1
-            watched.resolved = False
-            if watched.refusals >= PATIENCE:
-                logger.warning("gangamon: job %s is not monitored", watched.id)
-
-    def _finish(self, following: Following) -> None:
-        now = time.monotonic()
-        for watched in list(self.roster):
-            due = watched.finish_at is not None and now >= watched.finish_at
-            due = due and not self.automatic.holds(watched)
-            if due and watched.resolved and watched.id in following:
-                self._careful(watched, self._end)
-
-    def _end(self, watched: Watched) -> None:
-        view = self._link.snapshot(watched.id)
-        watched.finish_at = None
-        if view is None:
-            watched.resolved = False
-            return
-        if watched.shown.get(UNSPLIT, 0) == watched.attempts.get(UNSPLIT):
-            return  # taken back: what the service says is of its last attempt
-        self.applier.apply(watched, view.jobs.values())
-        if (later := self.automatic.judge(watched, view)) is not None:
-            watched.finish_at = later  # not the end: some of it is submitted again
-            return
-        if self.applier.over(watched):
-            self.automatic.let_go(watched)
-        if self._finisher.finish(watched, view):
-            self.automatic.forget(watched)
-            self.roster.drop(watched, over=True)
-        elif self.applier.over(watched):
-            watched.finish_at = time.monotonic() + RETRY  # should its record be missed
-
-    def _check(self) -> None:
-        """The user wants to know now: the service asks as soon as the lane's budget allows."""
-        for watched in self.roster:
-            if watched.check and watched.resolved:
-                watched.check = False
-                if watched.attempts:
-                    self._link.submit(Refresh(new_id(), self._link.repository, watched.id))
-
-    def _careful(self, watched: Watched, act: Callable[[Watched], None]) -> None:
-        """One job must not stop the others."""
-        try:
-            if not self._ownership.take(watched.id):
-                raise Locked(f"job {watched.id} is another session's")
-            if watched.left:
-                self._reader.reload(watched.id)
-                watched.left = False
-            act(watched)
-        except Locked as error:
-            if not self._told_locked:
-                self._told_locked = True
-                logger.warning(
-                    "gangamon: %s; its status is changed there, and read here when that session "
-                    "ends (others like it are not told)",
-                    error,
-                )
-            watched.resolved, watched.resolve_at = False, time.monotonic() + RETRY
-            watched.left = True
-        except Gone:
-            self.roster.drop(watched)
-        except BadInput as error:
-            logger.warning("gangamon: job %s is not monitored: %s", watched.id, error)
-            watched.refusals = PATIENCE
-        except StoreUnavailable:
-            raise
-        except DiskFull as error:
-            logger.error("gangamon: %s", error)
-            watched.look_at = time.monotonic() + RETRY
-        except Exception as error:  # noqa: BLE001 - user code runs in Ganga's transitions
-            self._failed(watched, error)
-
-    def _failed(self, watched: Watched, error: Exception) -> None:
-        logger.error("job %s: %s", watched.id, error)
-        watched.failures += 1
-        if watched.failures < PATIENCE:
-            watched.finish_at = watched.look_at = time.monotonic() + RETRY

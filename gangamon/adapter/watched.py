@@ -18,6 +18,9 @@ ENDED = {
     "failed_frozen": "failed",
 }
 
+#: Refused enqueues, or failed ends, after which a job is left alone.
+PATIENCE = 3
+
 #: Ganga's statuses in which a backend is asked about a job.
 POLLED = ("submitted", "running")
 

@@ -370,9 +370,9 @@ until(lambda: j.subjobs(0).status == "completed", 60, "one is over")
         second = alone.run(
             SCRIPTED
             + """
-import gangamon.adapter.engine as engine
+import gangamon.adapter.guard as guard
 from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
-engine.RETRY = 0.5
+guard.RETRY = 0.5
 ran, stock = Counter(), RawJob.postprocess_hook
 RawJob.postprocess_hook = lambda self: (ran.update([self.getFQID(".")]), stock(self))[1]
 stripProxy(jobs).objects.repository.update_index(True, True)
