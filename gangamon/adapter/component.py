@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import queue
-import sys
 import tempfile
 import threading
 import time
@@ -61,7 +60,6 @@ class Monitoring(GangaThread):
         self.heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._loop: Loop | None = None
         self._loop_lock = threading.Lock()
-        self._switch_interval = options.SwitchInterval
         gangadir = str(getConfig("Configuration")["gangadir"])
         place = identity.directory(gangadir)
         self.repository = identity.repository_id(place)
@@ -197,11 +195,6 @@ class Monitoring(GangaThread):
 
     def run(self) -> None:
         last = ""
-        # While updates are applied, a call of the user's waits for the interpreter this long, a
-        # few times over.
-        usual = sys.getswitchinterval()
-        if 0 < self._switch_interval < usual:
-            sys.setswitchinterval(self._switch_interval)
         while self.alive:
             try:
                 self.switch.step()
@@ -211,7 +204,6 @@ class Monitoring(GangaThread):
                     logger.error("gangamon: %s", text, exc_info=True)
                 last = text
                 time.sleep(1.0)
-        sys.setswitchinterval(usual)
         try:
             self.switch.close()
         except Exception as error:  # noqa: BLE001 - Ganga is closing around us

@@ -21,7 +21,6 @@ class Options:
     ScanInterval: float = 1.0
     NoticeAfter: float = 5.0
     Autostart: bool = True
-    SwitchInterval: float = 0.001
 
 
 _MEANING = {
@@ -33,7 +32,6 @@ _MEANING = {
     "PatchSubjobLoad": "False: each subjob that has changed is loaded before it is shown",
     "ScanInterval": "seconds between two looks for jobs to hand over",
     "NoticeAfter": "seconds without the service before the prompt says so",
-    "SwitchInterval": "seconds after which a busy thread lets another run; 0: Python's own 0.005",
     "Autostart": "False: do not start the service when this session needs it and none runs",
 }
 
