@@ -21,8 +21,8 @@ import redis
 from benchmarks import figures
 from gangamon import settings
 from gangamon.store.redis import RedisStore
-from workers import redis_server
-from workers.places import Places
+from workers.supervisor import redis_server
+from workers.supervisor.places import Places
 
 T = TypeVar("T")
 ROOT = Path(__file__).resolve().parents[1]

@@ -18,18 +18,19 @@ from GangaCore.Core.GangaThread import GangaThread
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter import identity, rates
-from gangamon.adapter.applier import made
-from gangamon.adapter.autostart import Autostart
+from gangamon.adapter import identity
 from gangamon.adapter.engine import Engine
-from gangamon.adapter.following import Following, masters
-from gangamon.adapter.link import Link
+from gangamon.adapter.handover import rates
 from gangamon.adapter.loop import Loop
 from gangamon.adapter.options import Options
-from gangamon.adapter.ownership import Ownership
-from gangamon.adapter.reader import Reader
 from gangamon.adapter.repository.records import Records
-from gangamon.adapter.switch import Switch
+from gangamon.adapter.service.autostart import Autostart
+from gangamon.adapter.service.link import Link
+from gangamon.adapter.service.switch import Switch
+from gangamon.adapter.show.applier import made
+from gangamon.adapter.watch.following import Following, masters
+from gangamon.adapter.watch.ownership import Ownership
+from gangamon.adapter.watch.reader import Reader
 from gangamon.settings import Settings
 
 logger = getLogger("gangamon")

@@ -9,23 +9,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from gangamon.adapter import teardown
-from gangamon.adapter.applier import Applier
-from gangamon.adapter.automatic import Automatic
-from gangamon.adapter.autostart import Autostart
-from gangamon.adapter.credentials import Credentials
-from gangamon.adapter.diskspace import DiskSpace
-from gangamon.adapter.enqueuer import Enqueuer
-from gangamon.adapter.exchange import BLOCK, Exchange
-from gangamon.adapter.finisher import Finisher
-from gangamon.adapter.following import Following
-from gangamon.adapter.foreign import Foreign
+from gangamon.adapter.auto import teardown
+from gangamon.adapter.auto.automatic import Automatic
+from gangamon.adapter.auto.diskspace import DiskSpace
+from gangamon.adapter.auto.foreign import Foreign
 from gangamon.adapter.guard import Guard
-from gangamon.adapter.link import Link
-from gangamon.adapter.ownership import Ownership
-from gangamon.adapter.reader import Reader
-from gangamon.adapter.roster import Roster
-from gangamon.adapter.watched import PATIENCE, Watched
+from gangamon.adapter.handover.enqueuer import Enqueuer
+from gangamon.adapter.service.autostart import Autostart
+from gangamon.adapter.service.exchange import BLOCK, Exchange
+from gangamon.adapter.service.link import Link
+from gangamon.adapter.show.applier import Applier
+from gangamon.adapter.show.credentials import Credentials
+from gangamon.adapter.show.finisher import Finisher
+from gangamon.adapter.watch.following import Following
+from gangamon.adapter.watch.ownership import Ownership
+from gangamon.adapter.watch.reader import Reader
+from gangamon.adapter.watch.roster import Roster
+from gangamon.adapter.watch.watched import PATIENCE, Watched
 from gangamon.errors import StoreUnavailable
 
 #: Seconds in which a session that ends hands over what it did not submit itself.

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.ownership import Ownership
-from gangamon.adapter.reader import Gone, Locked, Reader
-from gangamon.adapter.roster import Roster
-from gangamon.adapter.watched import PATIENCE, Watched
+from gangamon.adapter.watch.ownership import Ownership
+from gangamon.adapter.watch.reader import Gone, Locked, Reader
+from gangamon.adapter.watch.roster import Roster
+from gangamon.adapter.watch.watched import PATIENCE, Watched
 from gangamon.errors import BadInput, DiskFull, StoreUnavailable
 
 logger = getLogger("gangamon")

@@ -13,7 +13,8 @@ from typing import Any
 from GangaCore.Utility.logging import getLogger
 
 from gangamon import settings as settings_module
-from gangamon.adapter import hooks, identity, options, patches
+from gangamon.adapter import identity, options, patches
+from gangamon.adapter.watch import hooks
 from gangamon.errors import GangamonError
 from gangamon.services import mode
 from gangamon.settings import hostname

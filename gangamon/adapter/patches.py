@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Protocol
 
-from gangamon.adapter.verdicts import verdicts
+from gangamon.adapter.show.verdicts import verdicts
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
 

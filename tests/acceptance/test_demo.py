@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from workers import processes
+from workers.supervisor import processes
 
 ROOT = Path(__file__).parents[2]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.support.waiting import until
 
 ROOT = Path(__file__).parents[2]
-LAUNCH = [sys.executable, "-m", "workers.launch"]
+LAUNCH = [sys.executable, "-m", "workers.supervisor.launch"]
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(3600)"]
 
 

@@ -26,7 +26,7 @@ from gangamon import settings as configuration
 from gangamon.settings import hostname
 from tests.support.proxy import Link
 from tests.support.waiting import until
-from workers import processes, redis_server
+from workers.supervisor import processes, redis_server
 
 ROOT = Path(__file__).parents[2]
 PROGRAMS = {

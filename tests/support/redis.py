@@ -13,7 +13,7 @@ import redis
 
 from gangamon import settings
 from tests.support.waiting import tail, until
-from workers import redis_server
+from workers.supervisor import redis_server
 
 
 class PrivateRedis:

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from gangamon.adapter import identity
-from gangamon.adapter.link import RETRY_MOST, Link, new_id
-from gangamon.adapter.verdicts import Verdict, Verdicts
+from gangamon.adapter.service.link import RETRY_MOST, Link, new_id
+from gangamon.adapter.show.verdicts import Verdict, Verdicts
 from gangamon.domain.command import Command, Refresh, Register
 from gangamon.errors import BadSettings, StoreUnavailable
 
@@ -71,7 +71,7 @@ def told() -> list[bool]:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the link's clock on."""
     now = [1000.0]
-    monkeypatch.setattr("gangamon.adapter.link.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("gangamon.adapter.service.link.time.monotonic", lambda: now[0])
 
     def move(seconds: float) -> None:
         now[0] += seconds

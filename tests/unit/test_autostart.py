@@ -14,8 +14,8 @@ import pytest
 
 from gangamon import instance as instances
 from gangamon import settings as configuration
-from gangamon.adapter import autostart
-from gangamon.adapter.autostart import Autostart
+from gangamon.adapter.service import autostart
+from gangamon.adapter.service.autostart import Autostart
 from gangamon.instance import Instance
 from gangamon.settings import Settings, hostname
 from tests.support.waiting import until

@@ -11,7 +11,7 @@ import pytest
 from gangamon import settings as configuration
 from gangamon.errors import BadSettings
 from gangamon.settings import Settings, hostname
-from workers import places, up
+from workers.supervisor import places, up
 
 MOUNTS = """\
 20 1 8:1 / / rw - ext4 /dev/sda1 rw

@@ -10,8 +10,8 @@ import pytest
 from gangamon import settings as configuration
 from gangamon.errors import BadSettings, StoreUnavailable
 from gangamon.settings import Settings
-from workers import redis_server
-from workers.places import Places
+from workers.supervisor import redis_server
+from workers.supervisor.places import Places
 
 REDIS = "Redis server v=7.0.15 sha=00000000:0 malloc=jemalloc-5.3.0 bits=64 build=x"
 VALKEY = "Valkey server v=9.1.2 sha=00000000:1 malloc=libc bits=64 build=y"

@@ -20,7 +20,7 @@ READ: list[Frame] = [
 RUNS: list[Frame] = [("/site/ganga/GangaCore/GPIDev/Base/Proxy.py", 5, "stripProxy"), *READ[1:]]
 OURS: list[Frame] = [
     ("/site/ganga/GangaCore/GPIDev/Lib/Job/Job.py", 9, "updateStatus"),
-    ("/site/gangamon/adapter/applier.py", 7, "apply"),
+    ("/site/gangamon/adapter/show/applier.py", 7, "apply"),
 ]
 ASLEEP: list[Frame] = [("/usr/lib/threading.py", 320, "wait"), OURS[1]]
 GANGAS: list[Frame] = [("/site/ganga/GangaCore/Core/GangaRepository/VStreamer.py", 8, "visit")]

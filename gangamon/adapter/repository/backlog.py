@@ -27,7 +27,7 @@ from GangaCore.Utility.Plugin import PluginManagerError, allPlugins
 
 from gangamon.adapter.repository.peek import Peek, peek
 from gangamon.adapter.repository.records import Records
-from gangamon.adapter.watched import POLLED
+from gangamon.adapter.watch.watched import POLLED
 
 logger = getLogger("gangamon")
 

@@ -94,7 +94,7 @@ def test_failures_that_came_meanwhile_are_resubmitted(ganga: Session, service: S
 def test_a_backend_that_cannot_resubmit_leaves_the_jobs_failed(ganga: Session) -> None:
     """Nothing stays 'submitting'; it is tried three times in a row, and the jobs end."""
     found = ganga.run("""
-        from gangamon.adapter import automatic
+        from gangamon.adapter.auto import automatic
         from GangaCore.Core.exceptions import BackendError
         from GangaCore.Lib.Localhost.Localhost import Localhost
         automatic.RETRY, tries = 0.5, []

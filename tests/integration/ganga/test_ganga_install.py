@@ -28,7 +28,7 @@ def test_it_takes_the_place_of_gangas_own_monitoring(ganga: Session) -> None:
         from GangaCore.Utility.Config import getConfig
         facts["services"] = getConfig("MonitoringServices")["*/*"]
     """).facts
-    assert found.pop("services") == "some.other.Service,gangamon.adapter.hooks.Hook"
+    assert found.pop("services") == "some.other.Service,gangamon.adapter.watch.hooks.Hook"
     assert found == {
         "class": "gangamon.adapter.component",
         "before": False,

@@ -223,7 +223,7 @@ def test_a_backend_that_neither_knows_is_left_alone(ganga: Session) -> None:
     """gangamon has no plugin, Ganga no class: its job keeps its status, others are monitored."""
     result = ganga.run("""
         j, k, other = single("echo"), single("echo"), single("echo")
-        import gangamon.adapter.reader as reader
+        import gangamon.adapter.watch.reader as reader
         stock = reader.Reader.backend
         reader.Reader.backend = lambda self, i: "Panda" if i < 2 else stock(self, i)
         runMonitoring()

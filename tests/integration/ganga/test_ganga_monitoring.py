@@ -57,7 +57,7 @@ def test_what_is_followed(alone: Session) -> None:
         GRID
         + """
 from GangaCore.Core.exceptions import GangaException, GangaTypeError
-from gangamon.adapter.following import Following, masters
+from gangamon.adapter.watch.following import Following, masters
 # The adapter finds that all are over, and the user names another just then: that stands.
 following = Following()
 following.these([1])
@@ -402,7 +402,7 @@ def test_rates_and_tasks(ganga: Session, service: Service) -> None:
     Ganga's own default does not. A task of Ganga's runs to its end with the adapter."""
     found = ganga.run(
         """
-        from gangamon.adapter.rates import wishes
+        from gangamon.adapter.handover.rates import wishes
         facts["wishes"] = wishes(["Local", "Slurm", "LSF"])
         facts["scan"] = component.engine._scan_interval
         t = CoreTask()

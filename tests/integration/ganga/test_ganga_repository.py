@@ -392,7 +392,7 @@ facts["folder"] = str(folder)
     (folder / "old.idx").replace(folder / "subjobs.idx")
     (folder / "3" / "data").rename(folder / "3" / "data~")
     found = alone.run(f"""{SCRIPTED}{COUNTED}
-from gangamon.adapter.reader import Subjobs
+from gangamon.adapter.watch.reader import Subjobs
 raw = stripProxy(jobs(0))
 raw._loadObject()
 facts["index"] = raw.subjobs.getAllSJStatus()[:5]

@@ -267,7 +267,7 @@ def test_a_refused_command_is_compared_and_made_good(ganga: Session, service: Se
     assert ack is not None
     assert ack.ok
     result = ganga.run("""
-        from gangamon.adapter.enqueuer import Enqueuer
+        from gangamon.adapter.handover.enqueuer import Enqueuer
         Enqueuer._withdraw = lambda *_: None  # else the service is told first that this is another
         runMonitoring()
         j = make(["echo a", "echo b"])

@@ -10,11 +10,11 @@ from typing import Any
 from GangaCore.GPIDev.Lib.Job.Job import Job
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.enqueuer import PAUSE, SLICE
-from gangamon.adapter.reader import Gone, Reader, Subjobs
+from gangamon.adapter.handover.enqueuer import PAUSE, SLICE
 from gangamon.adapter.repository.backlog import Backlog
-from gangamon.adapter.times import stamp
-from gangamon.adapter.watched import POLLED, Watched
+from gangamon.adapter.show.times import stamp
+from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
+from gangamon.adapter.watch.watched import POLLED, Watched
 from gangamon.client import JobUpdate
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.job import Version

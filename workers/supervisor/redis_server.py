@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from gangamon.errors import BadSettings, StoreUnavailable
 from gangamon.settings import Settings
-from workers.places import Places
+from workers.supervisor.places import Places
 
 OLDEST = (6, 2)
 

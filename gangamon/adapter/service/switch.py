@@ -15,10 +15,10 @@ from typing import Any
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.engine import Engine
-from gangamon.adapter.following import Following
-from gangamon.adapter.leaving import Leaving
-from gangamon.adapter.link import Link
-from gangamon.adapter.reader import Reader
+from gangamon.adapter.service.leaving import Leaving
+from gangamon.adapter.service.link import Link
+from gangamon.adapter.watch.following import Following
+from gangamon.adapter.watch.reader import Reader
 from gangamon.errors import BadInput, GangamonError
 from gangamon.services import mode
 from gangamon.services.mode import GANGA, GANGAMON, MODES

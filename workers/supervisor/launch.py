@@ -1,4 +1,4 @@
-"""``python -m workers.launch [--lock FILE] [--starts FILE] [--kill] -- CMD...``: become CMD.
+"""``... workers.supervisor.launch [--lock FILE] [--starts FILE] [--kill] -- CMD...``: become CMD.
 
 - ``--lock``: an exclusive lock that CMD holds as long as it or a child of it lives, so that two
   servers never open the same files, even after the supervisor was killed. Exit code 3 if another
@@ -26,7 +26,7 @@ _PR_SET_PDEATHSIG = 1
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    parser = argparse.ArgumentParser(prog="python -m workers.launch")
+    parser = argparse.ArgumentParser(prog="python -m workers.supervisor.launch")
     parser.add_argument("--lock", type=Path)
     parser.add_argument("--starts", type=Path)
     parser.add_argument("--kill", action="store_true")

@@ -9,7 +9,7 @@ from typing import Any
 
 from gangamon.errors import BadInput, GangamonError
 from gangamon.settings import Settings
-from workers import places, redis_server, running
+from workers.supervisor import places, redis_server, running
 
 OK, WARN, FAIL = "OK", "WARN", "FAIL"
 #: Bytes of the embedded Redis from which on one should look: some ten million jobs.

@@ -22,12 +22,12 @@ from gangamon import settings as configuration
 from gangamon.errors import BadInput, PermanentError, TransientError
 from gangamon.instance import Instance
 from gangamon.settings import Settings, hostname
-from workers import places as directories
-from workers import processes, programs, redis_server, rpc
-from workers.locks import held, pause
-from workers.places import Places
-from workers.programs import Flower, Program
-from workers.running import RUNNING, Elsewhere, elsewhere, end_all, shown, states_of
+from workers.supervisor import places as directories
+from workers.supervisor import processes, programs, redis_server, rpc
+from workers.supervisor.locks import held, pause
+from workers.supervisor.places import Places
+from workers.supervisor.programs import Flower, Program
+from workers.supervisor.running import RUNNING, Elsewhere, elsewhere, end_all, shown, states_of
 
 #: Seconds: for all programs to answer; for Redis to read its AOF.
 READY = 120.0

@@ -6,10 +6,10 @@ import time
 from collections import Counter, defaultdict
 from typing import Any
 
-from gangamon.adapter import specs
-from gangamon.adapter.link import Link, new_id
-from gangamon.adapter.reader import Reader, Subjobs, workspace
-from gangamon.adapter.watched import ENDED, POLLED, Watched
+from gangamon.adapter.handover import specs
+from gangamon.adapter.service.link import Link, new_id
+from gangamon.adapter.watch.reader import Reader, Subjobs, workspace
+from gangamon.adapter.watch.watched import ENDED, POLLED, Watched
 from gangamon.domain.command import BATCH_SIZE, UNSPLIT, Enqueue, JobSpec, Withdraw
 from gangamon.domain.status import JobStatus
 

@@ -13,7 +13,7 @@ from typing import Any
 from GangaCore.GPIDev.Adapters.IMonitoringService import IMonitoringService
 
 #: Its name in [MonitoringServices].
-PATH = "gangamon.adapter.hooks.Hook"
+PATH = "gangamon.adapter.watch.hooks.Hook"
 
 
 class Ear:

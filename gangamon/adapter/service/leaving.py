@@ -8,11 +8,11 @@ from collections.abc import Iterable
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.engine import Engine
-from gangamon.adapter.following import Following
-from gangamon.adapter.link import Link, new_id
-from gangamon.adapter.reader import Gone, Locked, Reader, Subjobs
-from gangamon.adapter.roster import WANTED
-from gangamon.adapter.watched import ENDED, Watched
+from gangamon.adapter.service.link import Link, new_id
+from gangamon.adapter.watch.following import Following
+from gangamon.adapter.watch.reader import Gone, Locked, Reader, Subjobs
+from gangamon.adapter.watch.roster import WANTED
+from gangamon.adapter.watch.watched import ENDED, Watched
 from gangamon.domain.command import Withdraw
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import DiskFull, StoreUnavailable

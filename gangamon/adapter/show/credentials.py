@@ -11,8 +11,8 @@ from GangaCore.GPIDev.Adapters.IBackend import group_jobs_by_backend_credential
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.link import Link
-from gangamon.adapter.watched import Watched
+from gangamon.adapter.service.link import Link
+from gangamon.adapter.watch.watched import Watched
 
 logger = getLogger("gangamon")
 

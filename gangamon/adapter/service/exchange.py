@@ -9,16 +9,16 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.applier import Applier
-from gangamon.adapter.automatic import Automatic
-from gangamon.adapter.credentials import Credentials
-from gangamon.adapter.enqueuer import Enqueuer
-from gangamon.adapter.finisher import Finisher
-from gangamon.adapter.following import Following
+from gangamon.adapter.auto.automatic import Automatic
 from gangamon.adapter.guard import RETRY, Guard
-from gangamon.adapter.link import Link, new_id
-from gangamon.adapter.roster import Roster
-from gangamon.adapter.watched import PATIENCE, Watched
+from gangamon.adapter.handover.enqueuer import Enqueuer
+from gangamon.adapter.service.link import Link, new_id
+from gangamon.adapter.show.applier import Applier
+from gangamon.adapter.show.credentials import Credentials
+from gangamon.adapter.show.finisher import Finisher
+from gangamon.adapter.watch.following import Following
+from gangamon.adapter.watch.roster import Roster
+from gangamon.adapter.watch.watched import PATIENCE, Watched
 from gangamon.domain.command import UNSPLIT, Refresh
 from gangamon.domain.status import FINAL
 

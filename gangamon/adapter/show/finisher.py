@@ -8,11 +8,11 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.applier import Applier
-from gangamon.adapter.reader import Reader, Subjobs
-from gangamon.adapter.specs import merger_specs
-from gangamon.adapter.verdicts import Verdict, verdicts
-from gangamon.adapter.watched import ENDED, Watched
+from gangamon.adapter.handover.specs import merger_specs
+from gangamon.adapter.show.applier import Applier
+from gangamon.adapter.show.verdicts import Verdict, verdicts
+from gangamon.adapter.watch.reader import Reader, Subjobs
+from gangamon.adapter.watch.watched import ENDED, Watched
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.status import FINAL, JobStatus
 

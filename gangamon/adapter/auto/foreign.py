@@ -12,7 +12,7 @@ from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 from GangaCore.Utility.Plugin import allPlugins
 
-from gangamon.adapter.reader import Gone, Reader
+from gangamon.adapter.watch.reader import Gone, Reader
 
 logger = getLogger("gangamon")
 

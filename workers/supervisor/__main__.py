@@ -22,11 +22,21 @@ from gangamon import settings as configuration
 from gangamon.errors import BadInput, GangamonError
 from gangamon.instance import Instance
 from gangamon.settings import Settings
-from workers import places as directories
-from workers import processes, programs
-from workers.locks import held
-from workers.running import RUNNING, all_run, down, end_all, places_of, ps, restart, shown, when
-from workers.up import up
+from workers.supervisor import places as directories
+from workers.supervisor import processes, programs
+from workers.supervisor.locks import held
+from workers.supervisor.running import (
+    RUNNING,
+    all_run,
+    down,
+    end_all,
+    places_of,
+    ps,
+    restart,
+    shown,
+    when,
+)
+from workers.supervisor.up import up
 
 FAILED, REFUSED, NOTHING = 1, 2, 3
 
@@ -199,7 +209,7 @@ def restart_command(names: tuple[str, ...]) -> None:
 @main.command("checks")
 def checks_command() -> None:
     """What `gangamon doctor` wants to know of the server side, in JSON."""
-    from workers import checks
+    from workers.supervisor import checks
 
     try:
         click.echo(json.dumps(checks.all_of_them(configuration.load())))

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from gangamon.settings import Settings
-from workers import redis_server
-from workers.places import Places
+from workers.supervisor import redis_server
+from workers.supervisor.places import Places
 
 REDIS = "redis"
 FLOWER = "flower"
@@ -157,7 +157,7 @@ def configuration(places: Places, instance: str, runs: Sequence[Program]) -> str
         "silent=true",
     ]
     for program in runs:
-        launch = [sys.executable, "-m", "workers.launch"]
+        launch = [sys.executable, "-m", "workers.supervisor.launch"]
         launch += ["--starts", str(places.starts / program.name)]
         launch += ["--lock", str(program.lock)] if program.lock else []
         # A worker would end its tasks first, without Redis: their claims are taken back anyway.

@@ -9,8 +9,8 @@ from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.util import hostname as ganga_hostname
 
-from gangamon.adapter.reader import text_mergers
-from gangamon.adapter.watched import Watched
+from gangamon.adapter.watch.reader import text_mergers
+from gangamon.adapter.watch.watched import Watched
 from gangamon.domain.command import UNSPLIT, JobSpec, MergerSpec
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar

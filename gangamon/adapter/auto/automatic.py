@@ -17,10 +17,10 @@ from typing import Any
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.background import Background
-from gangamon.adapter.enqueuer import PAUSE, SLICE
-from gangamon.adapter.reader import Reader, Subjobs
-from gangamon.adapter.watched import POLLED, Watched
+from gangamon.adapter.auto.background import Background
+from gangamon.adapter.handover.enqueuer import PAUSE, SLICE
+from gangamon.adapter.watch.reader import Reader, Subjobs
+from gangamon.adapter.watch.watched import POLLED, Watched
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.status import JobStatus
 from gangamon.services import hold

@@ -14,10 +14,10 @@ from gangamon import instance as instances
 from gangamon.errors import BadInput, GangamonError
 from gangamon.instance import Instance
 from gangamon.settings import Settings, hostname
-from workers import places as directories
-from workers import processes, programs, redis_server, rpc
-from workers.locks import held, pause
-from workers.places import Places
+from workers.supervisor import places as directories
+from workers.supervisor import processes, programs, redis_server, rpc
+from workers.supervisor.locks import held, pause
+from workers.supervisor.places import Places
 
 RUNNING = "RUNNING"
 #: Seconds: for `down` to wait for supervisord, which waits for the programs; for a restart.

@@ -17,7 +17,7 @@ from GangaCore.Core.InternalServices import Coordinator
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.background import Background
+from gangamon.adapter.auto.background import Background
 
 logger = getLogger("gangamon")
 

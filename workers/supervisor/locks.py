@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from gangamon.errors import TransientError
-from workers.places import Places
+from workers.supervisor.places import Places
 
 #: Seconds that a second `up` or `down` waits for the first.
 PATIENCE = 120.0

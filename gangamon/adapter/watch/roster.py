@@ -7,13 +7,13 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.applier import shown
-from gangamon.adapter.enqueuer import Enqueuer
-from gangamon.adapter.following import Following
-from gangamon.adapter.link import Link
-from gangamon.adapter.ownership import Ownership
-from gangamon.adapter.reader import Gone, Reader, Subjobs
-from gangamon.adapter.watched import ENDED, POLLED, Watched
+from gangamon.adapter.handover.enqueuer import Enqueuer
+from gangamon.adapter.service.link import Link
+from gangamon.adapter.show.applier import shown
+from gangamon.adapter.watch.following import Following
+from gangamon.adapter.watch.ownership import Ownership
+from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
+from gangamon.adapter.watch.watched import ENDED, POLLED, Watched
 from gangamon.domain.status import FINAL
 
 logger = getLogger("gangamon")

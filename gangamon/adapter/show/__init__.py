@@ -1,0 +1,1 @@
+"""From the service's updates to job statuses."""

@@ -1,0 +1,1 @@
+"""Which jobs are watched, by whom, and how they are read."""
