@@ -162,7 +162,8 @@ def _sweep(service: Service, lane: Lane, run: Run, name: str, threshold: int) ->
 
     def over() -> bool:
         waiting = service.redis.zcount(due, "-inf", time.time() * 1000)
-        return waiting == 0 and service.redis.zcard(store.keys.of("slots", queue)) == 0
+        # A slot is free with the answer; the lease ends with the last commit.
+        return waiting == 0 and service.redis.zcard(store.keys.of("leases")) == 0
 
     until(over, 60 + run.jobs / 500, f"{name} of {run.jobs}")
     wall, after = time.monotonic() - begun, service.cpu()
