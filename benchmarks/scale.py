@@ -162,8 +162,10 @@ def _sweep(service: Service, lane: Lane, run: Run, name: str, threshold: int) ->
 
     def over() -> bool:
         waiting = service.redis.zcount(due, "-inf", time.time() * 1000)
-        # A slot is free with the answer; the lease ends with the last commit.
-        return waiting == 0 and service.redis.zcard(store.keys.of("leases")) == 0
+        # A slot is free with the answer, a claim is over with its last commit.
+        tokens = service.redis.zrange(store.keys.of("leases"), 0, -1)
+        held = (service.redis.hget(store.keys.of("claim", str(token)), "q") for token in tokens)
+        return waiting == 0 and queue not in held
 
     until(over, 60 + run.jobs / 500, f"{name} of {run.jobs}")
     wall, after = time.monotonic() - begun, service.cpu()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
+from functools import lru_cache
 from typing import Any, cast
 
 from gangamon.domain.command import JobSpec, MergerSpec
@@ -90,10 +91,14 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
         if evidence
         else None,
         attributes=facts.get("at", {}),
-        history=tuple(
-            Entry(a, r, _STATUSES[s], at, source) for a, r, s, at, source in facts.get("h", ())
-        ),
+        history=tuple([_entry(*row) for row in facts.get("h", ())]),
     )
+
+
+@lru_cache(maxsize=4096)
+def _entry(attempt: int, restart: int, status: str, at: float, source: str) -> Entry:
+    """One for all jobs that moved in the same commit, which are many."""
+    return Entry(attempt, restart, _STATUSES[status], at, source)
 
 
 def dump_update(sub: int, job: Job) -> str:
