@@ -9,6 +9,7 @@ from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.util import hostname as ganga_hostname
 
+from gangamon.adapter.handover import endpoints
 from gangamon.adapter.watch.reader import text_mergers
 from gangamon.adapter.watch.watched import Watched
 from gangamon.domain.command import UNSPLIT, JobSpec, MergerSpec
@@ -20,11 +21,14 @@ from gangamon.settings import hostname
 
 def lane(watched: Watched, master: Any, first: Any) -> Lane:
     """``first``: one of its subjobs, or the job itself. A backend that has an attribute
-    ``endpoint``, and not an empty one, names the endpoint by it; else it is a host."""
+    ``endpoint``, and not an empty one, names the endpoint by it; a batch system may have a way of
+    its own; else it is a host."""
     name = str(getName(master.backend))
     for backend in (first.backend, master.backend):
         if endpoint := getattr(backend, "endpoint", ""):
             return Lane(name, str(endpoint))
+    if name in endpoints.BATCH:
+        return Lane(name, endpoints.BATCH[name](first.backend) or hostname())
     host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
     # Ganga writes the full name of the host; a lane has the name that the workers know it by. A
     # host that cannot resolve itself is "localhost": another session's may be any node of a
