@@ -44,6 +44,9 @@ DIALECT = Dialect(
     without=("SQUEUE_", "SACCT_", "SCONTROL_", "SLURM_CLUSTERS"),
 )
 
+#: In ``extra``: the directory beside ``output`` in which Ganga submitted the job, if that is known.
+SUBMITTED_IN = "submitted_in"
+
 #: What the commands say of a job that the cluster does not know: an answer.
 _UNKNOWN = re.compile("Invalid job id specified")
 
@@ -52,7 +55,8 @@ Asked = Sequence[tuple[PollItem, JobId]]
 
 class SlurmBackend:
     """One squeue for all jobs of a query; sacct, or the status file of Ganga's wrapper, for those
-    that Slurm has forgotten. The lane's endpoint is the cluster's name, or the submit host."""
+    that Slurm has forgotten. The lane's endpoint is the cluster's name, or the submit host.
+    ``extra`` of an item: ``submitted_in``."""
 
     name = "Slurm"
 
@@ -129,7 +133,7 @@ class SlurmBackend:
             answers = [_squeue(commands, cluster)]
         else:
             answers = [_squeue(commands, cluster, "--user", ",".join(sorted(users)))]
-            named = {_owner(item) for item, id_ in asked if _rows(answers, id_)}
+            named = {_owner(item) for item, id_ in asked if _rows(answers, item, id_)}
             if others := {id_.base for item, id_ in asked if _owner(item) not in named}:
                 # All of an owner's jobs are gone, or they are another user's.
                 answers.append(_squeue(commands, cluster, "--jobs", ",".join(sorted(others))))
@@ -138,7 +142,7 @@ class SlurmBackend:
     def _queued(
         self, cluster: Cluster, item: PollItem, id_: JobId, answers: Sequence[Answer]
     ) -> Observation:
-        rows, owner = _rows(answers, id_), _owner(item)
+        rows, owner = _rows(answers, item, id_), _owner(item)
         if not rows:
             for answer in answers:
                 if answer.unreadable:
@@ -180,7 +184,7 @@ def _settled(
 ) -> Observation:
     """The end that the accounting knows of, else the one that the wrapper knows of."""
     wrapper = _wrapper(item, id_, trouble, cluster)
-    rows = _rows(answers, id_)
+    rows = _rows(answers, item, id_)
     # A record that is not over belongs to no job of the queue: it was never closed. One of a run
     # before the last we saw is old: slurmdbd was away, and has yet to be told of the others.
     if not rows or not all(row.over and row.restarts >= item.restarts for row in rows):
@@ -194,15 +198,24 @@ def _owner(item: PollItem) -> str:
     return item.home.partition(":")[0]
 
 
-def _rows(answers: Iterable[Answer], id_: JobId) -> Sequence[Row]:
-    """One row, those of the tasks of an array, or none."""
+def _rows(answers: Iterable[Answer], item: PollItem, id_: JobId) -> Sequence[Row]:
+    """One row, those of the tasks of an array, or none: also where the number is another job's.
+    slurmctld gives numbers anew that it has forgotten when it is killed, or restored."""
     for answer in answers:
         row = answer.find(id_)
-        if row is not None:
-            return (row,)
-        if tasks := answer.tasks(id_):
-            return tasks
+        if rows := (row,) if row is not None else answer.tasks(id_):
+            return rows if _same_place(item, rows[0]) else ()
     return ()
+
+
+def _same_place(item: PollItem, row: Row) -> bool:
+    """Whether the job was submitted where Ganga submits this one; by the end of the path, for the
+    rest may have several names. True where either is not known."""
+    folder = item.extra.get(SUBMITTED_IN)
+    if not folder or not row.folder:
+        return True
+    wanted = (*item.fqid.split("."), str(folder))
+    return tuple(row.folder.rstrip("/").split("/")[-len(wanted) :]) == wanted
 
 
 def _squeue(commands: Commands, cluster: Cluster, *which: str) -> Answer:

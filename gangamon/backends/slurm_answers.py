@@ -15,16 +15,16 @@ from datetime import datetime, timezone
 from gangamon.backends.slurm_states import STATES, state
 from gangamon.domain.status import FINAL
 
-#: Fields of ``squeue -O``. The reason comes last: it is the only one that may hold anything.
+#: Fields of ``squeue -O``. The directory comes last: it may hold anything.
 SQUEUE = (
     *("JobArrayID", "JobID", "UserName", "State", "exit_code", "RestartCnt"),
-    *("StartTime", "EndTime", "Partition", "BatchHost", "Reason"),
+    *("StartTime", "EndTime", "Partition", "BatchHost", "Reason", "WorkDir"),
 )
 
 #: Fields of ``sacct -o``.
 SACCT = (
     *("JobID", "JobIDRaw", "User", "State", "ExitCode", "Submit"),
-    *("Start", "End", "Partition", "NodeList", "TotalCPU", "MaxRSS"),
+    *("Start", "End", "Partition", "NodeList", "TotalCPU", "MaxRSS", "WorkDir"),
 )
 
 _ID = re.compile(r"(\d{1,20})(?:_(\d{1,20})|\+(\d{1,20}))?(?:;([A-Za-z0-9_.-]+))?", re.ASCII)
@@ -57,7 +57,8 @@ class Row:
     """One job of an answer. ``name``: as in JobId; ``raw``: its own number. ``code``, ``signal``:
     what its script ended with, None: not told. ``started``, ``ended``: seconds since the epoch,
     for a job that has not got there the expected ones. ``memory``: bytes at most, ``cpu``: seconds,
-    None: not told. ``restarts``: how often Slurm has started it over."""
+    None: not told. ``restarts``: how often Slurm has started it over. ``folder``: the directory in
+    which it was submitted."""
 
     name: str
     raw: str
@@ -71,6 +72,7 @@ class Row:
     host: str
     reason: str = ""
     restarts: int = 0
+    folder: str = ""
     cpu: float | None = None
     memory: int | None = None
 
@@ -107,7 +109,7 @@ def squeue(text: str) -> Answer:
     """The answer of ``squeue -h -r -O``, with ``|`` after each field."""
     answer = Answer()
     for values in _lines(text, len(SQUEUE), answer, ends="|"):
-        name, raw, user, native, status, restarts, start, end, partition, host, reason = values
+        name, raw, user, native, status, restarts, start, end, partition, host, reason, cwd = values
         if not (_NAME.fullmatch(name) and native and restarts.isdecimal()):
             answer.unreadable = answer.unreadable or "|".join(values)
             continue
@@ -126,25 +128,28 @@ def squeue(text: str) -> Answer:
                 host=_text(host),
                 reason=_text(reason),
                 restarts=int(restarts),
+                folder=_text(cwd),
             )
         )
     return answer
 
 
 def sacct(text: str, users: Iterable[str] = ()) -> Answer:
-    """The answer of ``sacct -n -P -D``: the latest run of each job, those before it counted.
+    """The answer of ``sacct -n -P -D``: the latest run of each job, those before it counted. A job
+    that was submitted elsewhere is another with the same number: the later one counts.
 
-    Only jobs of ``users``, if any are named: numbers of lost jobs may be given to others."""
+    Only jobs of ``users``, if any are named."""
     answer, wanted = Answer(), frozenset(users)
     runs: dict[str, list[tuple[float, Row]]] = defaultdict(list)
     memory: dict[str, int] = {}
     for values in _lines(text, len(SACCT), answer):
-        name, raw, user, native, status, submit, start, end, partition, nodes, cpu, rss = values
+        name, raw, user, native, status, submit, *values = values
+        start, end, partition, nodes, cpu, rss, cwd = values
         job, _, step = name.partition(".")
         if step:
             memory[job] = max(memory.get(job, 0), _bytes(rss) or 0)
         elif not (_NAME.fullmatch(name) and native):
-            answer.unreadable = answer.unreadable or "|".join(values)
+            answer.unreadable = answer.unreadable or name
         elif not wanted or user in wanted:
             code, _, signal = status.partition(":")
             row = Row(
@@ -159,12 +164,14 @@ def sacct(text: str, users: Iterable[str] = ()) -> Answer:
                 partition=_text(partition),
                 host=_text(nodes),
                 cpu=_cpu(cpu),
+                folder=_text(cwd),
             )
             runs[name].append((_time(submit) or 0.0, row))
     for name, found in runs.items():
         # The sort keeps the order of runs of the same second.
         _, row = sorted(found, key=lambda run: run[0])[-1]
-        answer.add(replace(row, restarts=len(found) - 1, memory=memory.get(name) or None))
+        before = sum(run.folder == row.folder for _, run in found) - 1
+        answer.add(replace(row, restarts=before, memory=memory.get(name) or None))
     return answer
 
 

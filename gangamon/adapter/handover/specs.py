@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -67,6 +68,8 @@ def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) ->
         extra.update(found)
         if status is JobStatus.SUBMITTED:
             native = "-1"  # the process id, if any, is that of an earlier attempt
+    elif getName(master.backend) == "Slurm":
+        extra.update(_slurm(job))
     return JobSpec(sub, attempt, status, native, extra)
 
 
@@ -87,6 +90,14 @@ def _local(
     if getConfig("Local")["remove_workdir"] and job.backend.workdir:
         extra["workdir"] = str(job.backend.workdir)
     return extra
+
+
+def _slurm(job: Any) -> Mapping[str, Scalar]:
+    """By the directory in which it is submitted a job is known from another with its number; unless
+    the site, or the user, has it submitted elsewhere."""
+    elsewhere = re.search(r"(^|\s)(-D|--chdir)", str(job.backend.extraopts or ""))
+    stock = str(getConfig("Slurm")["submit_str"]).startswith("cd %s;")
+    return {"submitted_in": "input"} if stock and not elsewhere else {}
 
 
 def _plain(value: Any) -> Any:

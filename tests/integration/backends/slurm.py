@@ -98,6 +98,16 @@ class Slurm:
         self.daemons["slurmctld"].kill()
         self.daemons.pop("slurmctld").wait(WITHIN)
 
+    def remembers(self) -> None:
+        """Wait until what it knows now is on its disk: it is written some seconds later."""
+        mark = f"mark{time.monotonic_ns()}"
+        job = self.submit("exit 0", "-p", "held", f"--job-name={mark}")
+        state = self.folder / "state" / "job_state"
+        self._until(
+            lambda: state.exists() and mark.encode() in state.read_bytes(), "the state is saved"
+        )
+        self.run("scancel", job)
+
     def kill_database(self) -> None:
         """What sacct asks is gone."""
         self.daemons["slurmdbd"].kill()
@@ -146,7 +156,7 @@ class Slurm:
 
     def submit(self, script: str, *options: str) -> str:
         """The id of a job that runs a line of shell."""
-        out = ("-o", "/dev/null", "-e", "/dev/null", "--chdir", "/")
+        out = ("-o", "/dev/null", "-e", "/dev/null", "--chdir=/")
         return self.run("sbatch", "--parsable", *out, *options, "--wrap", script)
 
     def state(self, job: str) -> str:
@@ -310,8 +320,3 @@ def running(cluster: Slurm) -> Iterator[Slurm]:
         yield cluster
     finally:
         cluster.close()
-
-
-def moment() -> float:
-    """Now, as Slurm notes it: in whole seconds."""
-    return float(int(time.time()))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import getpass
 import os
 import re
+import shutil
 import socket
 import time
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -68,7 +70,6 @@ def jobs(slurm_plain: Slurm, slow: str) -> Mapping[str, str]:
         "never began": s.submit("exit 0", "-p", "held"),
         "node lost": s.submit("sleep 600", "-w", "frail", "--no-requeue"),
         "moved": s.submit("sleep 600", "-w", "frail", "--requeue"),
-        "deadline": s.submit("sleep 600", "-p", "held", "--time=1", "--deadline=now+70"),
         "array": s.submit("exit $SLURM_ARRAY_TASK_ID", "--array=0-1"),
         "pair": s.submit("sleep 600", "-p", "held", ":", "-p", "held"),
     }
@@ -238,15 +239,45 @@ def test_a_job_that_is_started_over_by_hand(slurm_plain: Slurm, use: Use) -> Non
 def test_a_controller_that_is_killed(slurm_plain: Slurm, jobs: Mapping[str, str], use: Use) -> None:
     """While it is away nothing is learnt; when it is back everything is as it was."""
     use(slurm_plain)
-    stays = [job for name, job in jobs.items() if name not in ("array", "deadline", "moved")]
+    stays = [job for name, job in jobs.items() if name not in ("array", "moved")]
     before = poll(slurm_plain, stays)
+    slurm_plain.remembers()  # it saves what it knows some seconds later
     slurm_plain.kill_controller()
     try:
-        with pytest.raises(BackendUnreachable, match="[Uu]nable to contact slurm controller"):
+        with pytest.raises(BackendUnreachable, match="Unable to contact slurm controller"):
             poll(slurm_plain, stays)
     finally:
         slurm_plain.start_controller()
     assert poll(slurm_plain, stays) == before
+
+
+def test_a_number_that_is_given_anew(slurm_plain: Slurm, use: Use) -> None:
+    """A controller that is restored from before a submission forgets the job, and gives its number
+    to the next one: that is not ours."""
+    use(slurm_plain)
+    s, backend, lane = slurm_plain, SlurmBackend(), Lane("Slurm", slurm_plain.name)
+    ours, other = (s.folder / "42" / name / "input" for name in ("0", "1"))
+    for folder in (ours, other):
+        folder.mkdir(parents=True)
+    s.remembers()
+    s.kill_controller()
+    shutil.copytree(s.folder / "state", s.folder / "earlier")
+    s.start_controller()
+    job = s.submit("exit 0", "-p", "held", f"--chdir={ours}")
+    mine = item(job, name="42.0", extra={"submitted_in": "input"})
+    assert isinstance(backend.poll(lane, [mine])[mine.key], Seen)
+    s.kill_controller()
+    shutil.rmtree(s.folder / "state")
+    (s.folder / "earlier").rename(s.folder / "state")
+    s.start_controller()
+    assert backend.poll(lane, [mine])[mine.key] == Absent("squeue")
+    assert s.submit("exit 0", "-p", "held", f"--chdir={other}") == job
+    theirs = replace(mine, fqid="42.1")
+    for asked in ([mine], [mine, theirs, item("1")]):
+        answers = backend.poll(lane, asked)
+        assert answers[mine.key] == Absent("squeue")
+    assert isinstance(answers[theirs.key], Seen)
+    s.run("scancel", job)
 
 
 def test_the_submit_host_is_an_endpoint_and_a_stranger_is_not(
@@ -367,14 +398,6 @@ def test_a_job_at_its_limit(slurm_plain: Slurm, slow: str, use: Use) -> None:
     found = seen(slurm_plain, slow)
     assert (found.status, found.exit_code) == (JobStatus.FAILED, None)
     assert found.reason.startswith("ended by Slurm at its time limit (TIMEOUT)")
-
-
-def test_a_job_at_its_deadline(slurm_plain: Slurm, jobs: Mapping[str, str], use: Use) -> None:
-    use(slurm_plain)
-    slurm_plain.reaches(jobs["deadline"], "DEADLINE")
-    found = seen(slurm_plain, jobs["deadline"])
-    assert found.status is JobStatus.FAILED
-    assert found.reason.startswith("ended by Slurm at its deadline (DEADLINE)")
 
 
 def test_no_socket_but_on_loopback(slurm_plain: Slurm) -> None:
