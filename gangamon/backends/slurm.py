@@ -10,17 +10,16 @@ from __future__ import annotations
 import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gangamon.backends import jobstatus, slurm_answers, slurm_states
+from gangamon.backends import jobstatus, slurm_answers, slurm_seen, slurm_states
 from gangamon.backends.command import CommandFailed, Commands, Dialect
 from gangamon.backends.slurm_answers import Answer, JobId, Row
 from gangamon.backends.slurm_cluster import Cluster, Clusters, is_user, myself
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Absent, Observation, Scalar, Seen, Unreachable
-from gangamon.domain.status import FINAL, JobStatus
+from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
 from gangamon.errors import BackendUnreachable, RateLimited, TransientError
 from gangamon.protocols import Limits, PollItem
 
@@ -61,7 +60,7 @@ class SlurmBackend:
     name = "Slurm"
 
     def __init__(self) -> None:
-        # All jobs of a user cost slurmctld one request, however many. The cap is below half of
+        # All jobs of a user cost slurmctld one request, however many. The cap is not above half of
         # MinJobAge (300 s by default), so that an end is seen twice before it is forgotten.
         self.limits = Limits(
             jobs=10_000,
@@ -126,10 +125,11 @@ class SlurmBackend:
 
     def _poll(self, commands: Commands, cluster: Cluster, asked: Asked) -> dict[str, Observation]:
         users = {_owner(item) for item, _ in asked}
+        known = set(filter(is_user, users))
         ids = {id_.base for _, id_ in asked}
         if len(ids) == 1:
             answers = [_squeue(commands, cluster, "--jobs", *ids)]
-        elif not all(map(is_user, users)):
+        elif known != users:
             answers = [_squeue(commands, cluster)]
         else:
             answers = [_squeue(commands, cluster, "--user", ",".join(sorted(users)))]
@@ -137,10 +137,15 @@ class SlurmBackend:
             if others := {id_.base for item, id_ in asked if _owner(item) not in named}:
                 # All of an owner's jobs are gone, or they are another user's.
                 answers.append(_squeue(commands, cluster, "--jobs", ",".join(sorted(others))))
-        return {item.key: self._queued(cluster, item, id_, answers) for item, id_ in asked}
+        return {item.key: self._queued(cluster, known, item, id_, answers) for item, id_ in asked}
 
     def _queued(
-        self, cluster: Cluster, item: PollItem, id_: JobId, answers: Sequence[Answer]
+        self,
+        cluster: Cluster,
+        users: Collection[str],
+        item: PollItem,
+        id_: JobId,
+        answers: Sequence[Answer],
     ) -> Observation:
         rows, owner = _rows(answers, item, id_), _owner(item)
         if not rows:
@@ -150,14 +155,14 @@ class SlurmBackend:
             if not cluster.sees_all and owner != myself():
                 return self._blind(f"PrivateData hides the jobs of {owner} from {myself()}")
             return Absent(QUEUE)
-        if is_user(owner) and owner not in {row.user for row in rows}:
+        if owner in users and owner not in {row.user for row in rows}:
             return self._blind(f"job {id_.name} belongs to {rows[0].user}, not to {owner}")
         if not _is_array(rows, id_):
-            return _seen(rows[0], QUEUE)
+            return slurm_seen.from_row(rows[0], QUEUE)
         if all(row.over for row in rows):
             # Others of its tasks may have been forgotten: only the accounting knows of all.
             return Absent(QUEUE)
-        return _array(rows, QUEUE)
+        return slurm_seen.from_tasks(rows, QUEUE)
 
     def _blind(self, reason: str) -> Unreachable:
         if reason not in self._warned and len(self._warned) < 1000:
@@ -191,7 +196,11 @@ def _settled(
         return wrapper
     if isinstance(wrapper, Seen) and any(row.state in slurm_states.REQUEUED for row in rows):
         return wrapper  # the same: it was started over, and has ended since
-    return _array(rows, ACCOUNTING) if _is_array(rows, id_) else _seen(rows[0], ACCOUNTING)
+    return (
+        slurm_seen.from_tasks(rows, ACCOUNTING)
+        if _is_array(rows, id_)
+        else slurm_seen.from_row(rows[0], ACCOUNTING)
+    )
 
 
 def _owner(item: PollItem) -> str:
@@ -255,69 +264,9 @@ def _wrapper(item: PollItem, id_: JobId, trouble: str, cluster: Cluster) -> Obse
         if trouble:
             return Unreachable(trouble)
         return Absent(ACCOUNTING if cluster.accounting else jobstatus.STATUS_FILE, second=True)
-    well = found.exit_code == 0
-    return Seen(
-        f"EXITCODE {found.exit_code}",
-        JobStatus.COMPLETED if well else JobStatus.FAILED,
-        jobstatus.STATUS_FILE,
-        started_at=found.started,
-        ended_at=found.modified,
-        exit_code=found.exit_code,
-        reason="" if well else f"the application ended with exit code {found.exit_code}",
-        restarts=item.restarts,
-        attributes={"exitcode": found.exit_code},
-    )
+    return slurm_seen.from_wrapper(found, item.restarts)
 
 
 def _is_array(rows: Sequence[Row], id_: JobId) -> bool:
     """Whether it is an array as a whole, of which these are tasks."""
     return "_" in rows[0].name and "_" not in id_.name
-
-
-def _array(rows: Sequence[Row], source: str) -> Seen:
-    """An array as a whole: over when all tasks are, and then as bad as the worst."""
-    live = [row for row in rows if not row.over]
-    if live:
-        begun = [r for r in rows if slurm_states.STATES.get(r.state) is not JobStatus.SUBMITTED]
-        chosen = next((r for r in live if r in begun), live[0])
-        seen = _seen(chosen, source)
-        return replace(seen, status=JobStatus.RUNNING) if begun and seen.status else seen
-    worst = [row for row in rows if row.state != "COMPLETED"]
-    seen = _seen((worst or rows)[0], source)
-    return replace(seen, ended_at=max((r.ended for r in rows if r.ended), default=None))
-
-
-def _seen(row: Row, source: str) -> Seen:
-    status = slurm_states.STATES.get(row.state)
-    over = status in FINAL
-    # One that was cancelled in the queue has a time at which it began, but no node.
-    begun = status not in (None, JobStatus.SUBMITTED) and bool(row.host or not over)
-    # A job that has not begun, or not ended, has expected times.
-    ended = row.ended if over else None
-    started = row.started if begun and (ended or 1e11) >= (row.started or 0) else None
-    code = row.code if over and not row.signal and (row.code or row.state == "COMPLETED") else None
-    # As Ganga's Batch fills them from the wrapper's status file, once the job runs.
-    attributes: dict[str, Scalar] = {"status": row.state}
-    if begun and row.partition:
-        attributes["actualqueue"] = row.partition
-    if begun and row.host:
-        attributes["actualCE"] = row.host
-    if code is not None:
-        attributes["exitcode"] = code
-    if row.cpu is not None and over:
-        attributes["cpu_seconds"] = row.cpu
-    if row.memory is not None and over:
-        attributes["max_rss_bytes"] = row.memory
-    failed = over and status is not JobStatus.COMPLETED
-    return Seen(
-        row.state,
-        status,
-        source,
-        site=row.host,
-        started_at=started,
-        ended_at=ended,
-        exit_code=code,
-        reason=slurm_states.why(row.state, code, row.signal, row.reason) if failed else "",
-        restarts=row.restarts,
-        attributes=attributes,
-    )

@@ -167,6 +167,18 @@ class Slurm:
     def reaches(self, job: str, *states: str) -> None:
         self._until(lambda: self.state(job) in states, f"job {job} is {states}")
 
+    def requeue(self, job: str) -> None:
+        """Start it over: it waits, and then runs on another node, for where it just was it may
+        still be taken for the run that was ended ("Job credential revoked")."""
+        node = self.run("squeue", "-h", "-j", job, "-o", "%N")
+        self.run("scontrol", "requeue", job)
+        self.reaches(job, "PENDING")
+        self.run("scontrol", "update", f"JobId={job}", f"ExcNodeList={node}")
+
+    def hurry(self, job: str) -> None:
+        """Slurm lets what was started over wait for two minutes."""
+        self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
     def knows(self, job: str) -> bool:
         return self._command("squeue", "-h", "-t", "all", "-j", job).returncode == 0
 

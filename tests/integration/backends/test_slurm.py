@@ -225,12 +225,10 @@ def test_a_job_that_is_started_over_by_hand(slurm_plain: Slurm, use: Use) -> Non
     slurm_plain.reaches(job, "RUNNING")
     assert seen(slurm_plain, job).restarts == 0
     flag.touch()
-    slurm_plain.run("scontrol", "requeue", job)
-    slurm_plain.reaches(job, "PENDING")
+    slurm_plain.requeue(job)
     again = seen(slurm_plain, job)
     assert (again.status, again.restarts, again.started_at) == (JobStatus.SUBMITTED, 1, None)
-    # Slurm lets it wait for two minutes.
-    slurm_plain.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+    slurm_plain.hurry(job)
     slurm_plain.reaches(job, "FAILED")
     ended = seen(slurm_plain, job)
     assert (ended.status, ended.restarts, ended.exit_code) == (JobStatus.FAILED, 1, 5)
@@ -350,16 +348,17 @@ def test_what_slurm_has_forgotten(slurm_accounted: Slurm, use: Use, tmp_path: Pa
     over = s.submit(f"test -e {flag} || sleep 600; exit 6", "--requeue")
     s.reaches(over, "RUNNING")
     flag.touch()
-    s.run("scontrol", "requeue", over)
-    s.reaches(over, "PENDING")
-    s.run("scontrol", "update", f"JobId={over}", "StartTime=now")
+    s.requeue(over)
+    s.hurry(over)
     ended = {s.submit("exit 4"): 4, s.submit("exit 0"): 0, over: 6}
     killed = s.submit("exit 0", "-p", "held")
     s.run("scancel", killed)
     names = [*ended, killed]
     until(lambda: not any(map(s.knows, names)), 2 * WITHIN, "forgotten", lambda: names)
     assert poll(s, names) == dict.fromkeys(names, Absent("squeue"))
-    accounted(s, over, "FAILED")
+    for job, code in ended.items():
+        accounted(s, job, "FAILED" if code else "COMPLETED")
+    accounted(s, killed, "CANCELLED")
 
     backend, lane = SlurmBackend(), Lane("Slurm", s.name)
     first, *_ = ended

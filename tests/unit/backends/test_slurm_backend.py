@@ -190,6 +190,21 @@ def test_the_record_of_a_run_before_the_last(say: Say, tmp_path: Path) -> None:
     assert isinstance(seen, Seen) and seen.native_status == "NODE_FAIL"
 
 
+def test_the_accounting_tells_what_was_used(say: Say) -> None:
+    user, config = getpass.getuser(), CONFIG.replace("(null)", "accounting_storage/slurmdbd")
+    history = (
+        f"7|7|{user}|OUT_OF_MEMORY|0:125|1|2|3|fast|n|00:12.500||/\n"
+        "7.batch|7.batch||OUT_OF_MEMORY|0:125|1|2|3||n|00:12.500|2048M|"
+    )
+    one = item(7)
+    seen = say("", config=config, history=history).second_source(LANE, [one])[one.key]
+    assert isinstance(seen, Seen)
+    assert seen.reason == (
+        "it used more memory than it had asked for (OUT_OF_MEMORY), signal 125; "
+        "used 12 s of CPU, at most 2048 MiB in a step"
+    )
+
+
 def test_a_record_that_was_never_closed(say: Say) -> None:
     """A job that runs by sacct alone is not known to run."""
     config = CONFIG.replace("(null)", "accounting_storage/slurmdbd")
