@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
+from gangamon.domain.status import JobStatus
 from tests.integration.backends.slurm import Slurm
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
+from tests.support.waiting import until
 
 
-@pytest.fixture
-def service(slurm_plain: Slurm, tmp_path: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(slurm_plain: Slurm, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on a host with that cluster's commands, which asks it every second or two."""
-    config = tmp_path / "gangamon.toml"
+    config = tmp_path_factory.mktemp("service") / "gangamon.toml"
     config.write_text("[backends.Slurm]\nfloor = 1\ncap = 2\nrate = 5\n")
     found = Service()
     found.environ.update({k: slurm_plain.environ[k] for k in ("PATH", "SLURM_CONF")})
@@ -28,16 +31,21 @@ def service(slurm_plain: Slurm, tmp_path: Path) -> Iterator[Service]:
         found.close()
 
 
-def test_a_session_with_slurm_jobs(service: Service, slurm_plain: Slurm, tmp_path: Path) -> None:
-    """Twenty subjobs complete and are merged; another job fails, one is killed in Slurm; what
-    Ganga's own monitoring would fill in is there, and the ids stay Slurm's."""
+@pytest.fixture
+def ganga(service: Service, tmp_path: Path) -> Session:
     if find_spec("ganga") is None:
         pytest.skip("Ganga is not installed")
     session = Session(tmp_path, service.environ)
     with session.gangarc.open("a") as file:
         # The wrapper looks that often for the end of the application.
         file.write("[Slurm]\nheartbeat_frequency = 0.2\n")
-    found = session.run("""
+    return session
+
+
+def test_a_session_with_slurm_jobs(service: Service, slurm_plain: Slurm, ganga: Session) -> None:
+    """Twenty subjobs complete and are merged; another job fails, one is killed in Slurm; what
+    Ganga's own monitoring would fill in is there, and the ids stay Slurm's."""
+    found = ganga.run("""
         def on_slurm(command, **given):
             app = Executable(exe="/bin/sh", args=["-c", command])
             return Job(application=app, backend=Slurm(), **given)
@@ -79,3 +87,47 @@ def test_a_session_with_slurm_jobs(service: Service, slurm_plain: Slurm, tmp_pat
     assert {"submitted", "backend_running", "backend_final", "final"} <= set(found["times"])
     lanes = [lane for lane in service.client().lanes() if str(lane).startswith("Slurm")]
     assert [str(lane) for lane in lanes] == [f"Slurm|{slurm_plain.name}|-"]
+
+
+def test_a_controller_that_dies_while_jobs_run(
+    service: Service, slurm_plain: Slurm, ganga: Session, tmp_path: Path
+) -> None:
+    """slurmctld is killed while six jobs run, which end while it is away: until it is back they
+    keep their status, and then each has its own end."""
+    running, go = tmp_path / "running", tmp_path / "go"
+    lane = f"Slurm|{slurm_plain.name}|-"
+
+    def outage() -> list[JobStatus]:
+        until(running.exists, 240, "all run")
+        slurm_plain.remembers()
+        slurm_plain.kill_controller()
+        try:
+            client = service.client()
+            until(lambda: client.lane(lane).failures, 120, "the lane has failed")
+            go.touch()
+            until(lambda: client.lane(lane).failures > 1, 120, "it has failed again")
+            view = client.snapshot(ganga.repository, 0)
+            assert view is not None
+            return [job.status for job in view.jobs.values()]
+        finally:
+            slurm_plain.start_controller()
+
+    with ThreadPoolExecutor(1) as pool:
+        statuses = pool.submit(outage)
+        found = ganga.run(
+            f"""
+            j = Job(application=Executable(exe="/bin/sh"), backend=Slurm(), name="six")
+            wait = "until test -e {go}; do sleep 0.1; done; exit %d"
+            j.splitter = ArgSplitter(args=[["-c", wait % (i % 2)] for i in range(6)])
+            runMonitoring()
+            j.submit()
+            until(lambda: states(j) == ["running"] * 6, 200, "all run")
+            open({str(running)!r}, "w").close()
+            until(lambda: j.status in ("completed", "failed"), 280, "the job is over")
+            facts.update(states=states(j), codes=[s.backend.exitcode for s in j.subjobs])
+        """,
+            within=400,
+        ).facts
+    assert statuses.result() == ["running"] * 6
+    assert found["states"] == ["completed", "failed"] * 3
+    assert found["codes"] == [0, 1] * 3
