@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gangamon.adapter.endpoints import cluster_name, slurm
+from gangamon.adapter.handover.endpoints import cluster_name, slurm
 from gangamon.backends.slurm import SlurmBackend
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
