@@ -39,6 +39,10 @@ class BackendUnreachable(TransientError):
     """The backend could not be asked; nothing is learnt about any job."""
 
 
+class RateLimited(BackendUnreachable):
+    """The backend refuses to be asked so often; its lane backs off."""
+
+
 class CredentialMissing(TransientError):
     """What the backend needs to be asked has expired or is not there: its lane is paused, the user
     told once, and it goes on by itself when the credential is back."""

@@ -16,8 +16,9 @@ from gangamon.domain.transition import AbsencePolicy
 @dataclass(frozen=True)
 class PollItem:
     """One job of a query. ``output``: its output directory (absolute). ``home``: its owner and
-    repository, for several may have a job of this fqid. ``key``: its name in the query, under which
-    it is answered."""
+    repository, for several may have a job of this fqid. ``restarts``: how often the backend had
+    started it over when it was last heard of. ``key``: its name in the query, under which it is
+    answered."""
 
     fqid: str
     native_id: str
@@ -25,6 +26,7 @@ class PollItem:
     output: str
     extra: Mapping[str, Scalar] = field(default_factory=dict)
     home: str = ""
+    restarts: int = 0
     key: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -64,5 +66,6 @@ class Backend(Protocol):
         ...
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
-        """Accounting, history or the like, for jobs the poll misses: Seen, or Absent(second)."""
+        """Accounting, history or the like, for jobs the poll misses: Seen, or Absent(second);
+        Unreachable for one about which it could not be asked."""
         ...

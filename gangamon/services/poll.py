@@ -231,6 +231,7 @@ def _items(batch: Batch) -> dict[int, PollItem]:
             output=master.output(sub),
             extra=batch.specs[sub].extra,
             home=f"{master.owner}:{master.repository}",
+            restarts=job.restart,
         )
         for sub, job in batch.jobs.items()
         if job.status in POLLED

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.util import hostname as ganga_hostname
 
+from gangamon.adapter.handover import endpoints
 from gangamon.adapter.watch.reader import text_mergers
 from gangamon.adapter.watch.watched import Watched
 from gangamon.domain.command import UNSPLIT, JobSpec, MergerSpec
@@ -20,11 +22,14 @@ from gangamon.settings import hostname
 
 def lane(watched: Watched, master: Any, first: Any) -> Lane:
     """``first``: one of its subjobs, or the job itself. A backend that has an attribute
-    ``endpoint``, and not an empty one, names the endpoint by it; else it is a host."""
+    ``endpoint``, and not an empty one, names the endpoint by it; a batch system may have a way of
+    its own; else it is a host."""
     name = str(getName(master.backend))
     for backend in (first.backend, master.backend):
         if endpoint := getattr(backend, "endpoint", ""):
             return Lane(name, str(endpoint))
+    if name in endpoints.BATCH:
+        return Lane(name, endpoints.BATCH[name](first.backend) or hostname())
     host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
     # Ganga writes the full name of the host; a lane has the name that the workers know it by. A
     # host that cannot resolve itself is "localhost": another session's may be any node of a
@@ -63,6 +68,8 @@ def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) ->
         extra.update(found)
         if status is JobStatus.SUBMITTED:
             native = "-1"  # the process id, if any, is that of an earlier attempt
+    elif getName(master.backend) == "Slurm":
+        extra.update(_slurm(job))
     return JobSpec(sub, attempt, status, native, extra)
 
 
@@ -83,6 +90,14 @@ def _local(
     if getConfig("Local")["remove_workdir"] and job.backend.workdir:
         extra["workdir"] = str(job.backend.workdir)
     return extra
+
+
+def _slurm(job: Any) -> Mapping[str, Scalar]:
+    """By the directory in which it is submitted a job is known from another with its number; unless
+    the site, or the user, has it submitted elsewhere."""
+    elsewhere = re.search(r"(^|\s)(-D|--chdir)", str(job.backend.extraopts or ""))
+    stock = str(getConfig("Slurm")["submit_str"]).startswith("cd %s;")
+    return {"submitted_in": "input"} if stock and not elsewhere else {}
 
 
 def _plain(value: Any) -> Any:

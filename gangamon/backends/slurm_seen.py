@@ -1,0 +1,85 @@
+"""From Slurm's rows to observations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from gangamon.backends import jobstatus, slurm_states
+from gangamon.backends.slurm_answers import Row
+from gangamon.domain.observation import Scalar, Seen
+from gangamon.domain.status import FINAL, JobStatus
+
+
+def from_row(row: Row, source: str) -> Seen:
+    """Status, times and reason of one job, and what Ganga's job shows of it."""
+    status = slurm_states.STATES.get(row.state)
+    over = status in FINAL
+    # One that was cancelled in the queue has a time at which it began, but no node.
+    begun = status not in (None, JobStatus.SUBMITTED) and bool(row.host or not over)
+    # A job that has not begun, or not ended, has expected times.
+    ended = row.ended if over else None
+    started = row.started if begun and (ended or 1e11) >= (row.started or 0) else None
+    code = row.code if over and not row.signal and (row.code or row.state == "COMPLETED") else None
+    # As Ganga's Batch fills them from the wrapper's status file, once the job runs.
+    attributes: dict[str, Scalar] = {"status": row.state}
+    if begun and row.partition:
+        attributes["actualqueue"] = row.partition
+    if begun and row.host:
+        attributes["actualCE"] = row.host
+    if code is not None:
+        attributes["exitcode"] = code
+    reason = ""
+    if over and status is not JobStatus.COMPLETED:
+        reason = slurm_states.why(row.state, code, row.signal, row.reason) + _used(row)
+    return Seen(
+        row.state,
+        status,
+        source,
+        site=row.host,
+        started_at=started,
+        ended_at=ended,
+        exit_code=code,
+        reason=reason,
+        restarts=row.restarts,
+        attributes=attributes,
+    )
+
+
+def _used(row: Row) -> str:
+    """What the accounting has of what it used: often the reason behind the reason."""
+    parts = []
+    if row.cpu is not None:
+        parts.append(f"{row.cpu:.0f} s of CPU")
+    if row.memory is not None:
+        parts.append(f"at most {row.memory / 2**20:.0f} MiB in a step")
+    return f"; used {', '.join(parts)}" if parts else ""
+
+
+def from_tasks(rows: Sequence[Row], source: str) -> Seen:
+    """An array as a whole: over when all tasks are, and then as bad as the worst."""
+    live = [row for row in rows if not row.over]
+    if live:
+        begun = [r for r in rows if slurm_states.STATES.get(r.state) is not JobStatus.SUBMITTED]
+        chosen = next((r for r in live if r in begun), live[0])
+        seen = from_row(chosen, source)
+        return replace(seen, status=JobStatus.RUNNING) if begun and seen.status else seen
+    worst = [row for row in rows if row.state != "COMPLETED"]
+    seen = from_row((worst or rows)[0], source)
+    return replace(seen, ended_at=max((r.ended for r in rows if r.ended), default=None))
+
+
+def from_wrapper(found: jobstatus.StatusFile, restarts: int) -> Seen:
+    """The exit code that Ganga's wrapper wrote. ``restarts``: as far as known."""
+    well = found.exit_code == 0
+    return Seen(
+        f"EXITCODE {found.exit_code}",
+        JobStatus.COMPLETED if well else JobStatus.FAILED,
+        jobstatus.STATUS_FILE,
+        started_at=found.started,
+        ended_at=found.modified,
+        exit_code=found.exit_code,
+        reason="" if well else f"the application ended with exit code {found.exit_code}",
+        restarts=restarts,
+        attributes={"exitcode": found.exit_code},
+    )

@@ -1,0 +1,43 @@
+"""Real batch systems, started once each for all tests that leave them as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.integration.backends import slurm
+from tests.integration.backends.slurm import Slurm
+
+
+def _require(packages: list[str]) -> None:
+    if packages:
+        pytest.skip(f"not installed (Debian): {', '.join(packages)}")
+
+
+@pytest.fixture(scope="session")
+def slurm_plain() -> Iterator[Slurm]:
+    """A cluster without accounting."""
+    _require(slurm.missing(slurm.NEEDED))
+    with slurm.running(Slurm("plain")) as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def slurm_accounted() -> Iterator[Slurm]:
+    """A cluster with accounting, which forgets ended jobs as soon as it can: it looks for them
+    once a minute."""
+    _require(slurm.missing({**slurm.NEEDED, **slurm.ACCOUNTING}))
+    with slurm.running(Slurm("accounted", memory=2, accounting=True)) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Slurm], None]:
+    """Makes the commands of this process ask that cluster."""
+
+    def chosen(cluster: Slurm) -> None:
+        for name in ("PATH", "SLURM_CONF"):
+            monkeypatch.setenv(name, cluster.environ[name])
+
+    return chosen
