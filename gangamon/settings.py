@@ -187,7 +187,7 @@ _KEYS: dict[str, _Key] = {
         "lease_seconds", lambda: 20.0, _seconds, "seconds, 0.05 to 86400"
     ),
     "workers.poll_threads": _Key("poll_threads", lambda: 8, _count, "1 to 1024"),
-    "workers.transfer_threads": _Key("transfer_threads", lambda: 8, _count, "1 to 1024"),
+    "workers.transfer_threads": _Key("transfer_threads", lambda: 16, _count, "1 to 1024"),
     "workers.merge_processes": _Key("merge_processes", lambda: 1, _count, "1 to 1024"),
     "workers.fetch_attempts": _Key("fetch_attempts", lambda: 5, _count, "1 to 1024"),
     "workers.retention_days": _Key(
