@@ -60,7 +60,7 @@ def main(argv: list[str]) -> int:
     options = argparse.ArgumentParser(prog="python -m benchmarks throughput")
     options.add_argument("--jobs", type=int, default=20_000)
     options.add_argument("--rate", type=float, default=500.0, help="jobs a second that end")
-    options.add_argument("--threads", default="8,32,64", help="transfer threads, one run each")
+    options.add_argument("--threads", default="8,16,32", help="transfer threads, one run each")
     options.add_argument("--quick", action="store_true", help="5,000 jobs, 32 threads")
     options.add_argument("--json", type=Path, help="write the figures to this file")
     given = options.parse_args(argv)

@@ -56,12 +56,13 @@ def main(argv: list[str]) -> int:
             told = f"{side}, {size} subjobs: {one['completed']} completed in Ganga after {after}"
             print(told, flush=True)
     print("\n".join(["", *table(sizes, found), ""]))
-    print(promises(sizes, found, INTERVAL))
+    said = promises(sizes, found, INTERVAL)
+    print(said)
     if options.json:
         report = {"machine": machine, "rate": options.rate, "interval": INTERVAL,
                   "limit": options.limit, "runs": list(found.values())}  # fmt: skip
         options.json.write_text(json.dumps(report, indent=1))
-    return 1 if faults else 0
+    return 1 if faults or "MISSED" in said else 0
 
 
 def _sizes(text: str) -> list[int]:
