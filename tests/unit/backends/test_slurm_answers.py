@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gangamon.backends import slurm_answers
-from gangamon.backends.slurm_answers import Answer, JobId, Row
-from gangamon.backends.slurm_states import REQUEUED, STATES, WORDS, state, why
+from gangamon.backends.slurm import answers as slurm_answers
+from gangamon.backends.slurm.answers import Answer, JobId, Row
+from gangamon.backends.slurm.states import REQUEUED, STATES, WORDS, state, why
 from gangamon.domain.status import FINAL, JobStatus
 
 QUEUE = """\

@@ -144,7 +144,7 @@ def test_an_owner_who_is_no_user_here(say: Say, tmp_path: Path) -> None:
 
 def test_hidden_jobs_are_not_absent(say: Say, monkeypatch: pytest.MonkeyPatch) -> None:
     """PrivateData=jobs shows other users' jobs to nobody but administrators."""
-    monkeypatch.setattr("gangamon.backends.slurm_cluster.os.geteuid", lambda: 65534)
+    monkeypatch.setattr("gangamon.backends.slurm.cluster.os.geteuid", lambda: 65534)
     private = CONFIG.replace("none", "accounts,jobs")
     (answer,) = ask(say("", config=private), 1, home="root:r")
     assert isinstance(answer, Unreachable) and "PrivateData" in answer.reason

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 
-from gangamon.backends.slurm_states import STATES, state
+from gangamon.backends.slurm.states import STATES, state
 from gangamon.domain.status import FINAL
 
 #: Fields of ``squeue -O``. The directory comes last: it may hold anything.

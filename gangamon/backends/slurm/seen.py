@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gangamon.backends import jobstatus, slurm_states
-from gangamon.backends.slurm_answers import Row
+from gangamon.backends import jobstatus
+from gangamon.backends.slurm import states
+from gangamon.backends.slurm.answers import Row
 from gangamon.domain.observation import Scalar, Seen
 from gangamon.domain.status import FINAL, JobStatus
 
 
 def from_row(row: Row, source: str) -> Seen:
     """Status, times and reason of one job, and what Ganga's job shows of it."""
-    status = slurm_states.STATES.get(row.state)
+    status = states.STATES.get(row.state)
     over = status in FINAL
     # One that was cancelled in the queue has a time at which it began, but no node.
     begun = status not in (None, JobStatus.SUBMITTED) and bool(row.host or not over)
@@ -31,7 +32,7 @@ def from_row(row: Row, source: str) -> Seen:
         attributes["exitcode"] = code
     reason = ""
     if over and status is not JobStatus.COMPLETED:
-        reason = slurm_states.why(row.state, code, row.signal, row.reason) + _used(row)
+        reason = states.why(row.state, code, row.signal, row.reason) + _used(row)
     return Seen(
         row.state,
         status,
@@ -60,7 +61,7 @@ def from_tasks(rows: Sequence[Row], source: str) -> Seen:
     """An array as a whole: over when all tasks are, and then as bad as the worst."""
     live = [row for row in rows if not row.over]
     if live:
-        begun = [r for r in rows if slurm_states.STATES.get(r.state) is not JobStatus.SUBMITTED]
+        begun = [r for r in rows if states.STATES.get(r.state) is not JobStatus.SUBMITTED]
         chosen = next((r for r in live if r in begun), live[0])
         seen = from_row(chosen, source)
         return replace(seen, status=JobStatus.RUNNING) if begun and seen.status else seen

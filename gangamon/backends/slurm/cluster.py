@@ -8,9 +8,9 @@ import threading
 import time
 from dataclasses import dataclass
 
-from gangamon.backends import slurm_answers
 from gangamon.backends.command import Commands
 from gangamon.backends.processes import is_this_host
+from gangamon.backends.slurm import answers
 from gangamon.errors import BackendUnreachable
 
 #: Seconds for which an answer is believed: a configuration changes with a restart of slurmctld.
@@ -59,7 +59,7 @@ class Clusters:
 
 
 def _read(commands: Commands, options: tuple[str, ...]) -> Cluster:
-    found = slurm_answers.config(commands.run("scontrol", *options, "show", "config"))
+    found = answers.config(commands.run("scontrol", *options, "show", "config"))
     name, age = found.get("ClusterName", ""), found.get("MinJobAge", "").split(" ")[0]
     if not name or not age.isdecimal():
         raise BackendUnreachable(

@@ -1,4 +1,4 @@
-"""Slurm, by its commands. States: ``slurm_states.py``; what is asked and why: docs/backends.md.
+"""Slurm, by its commands. States: ``states.py``; what is asked and why: docs/backends.md.
 
 Ganga's job id is Slurm's (``sbatch``: "Submitted batch job 123"; Lib/Batch/Batch.py:211, 8.7.12),
 also after Ganga itself has monitored the job: what it then copies from the wrapper's status file as
@@ -13,10 +13,12 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gangamon.backends import jobstatus, slurm_answers, slurm_seen, slurm_states
+from gangamon.backends import jobstatus
 from gangamon.backends.command import CommandFailed, Commands, Dialect
-from gangamon.backends.slurm_answers import Answer, JobId, Row
-from gangamon.backends.slurm_cluster import Cluster, Clusters, is_user, myself
+from gangamon.backends.slurm import answers as slurm_answers
+from gangamon.backends.slurm import seen, states
+from gangamon.backends.slurm.answers import Answer, JobId, Row
+from gangamon.backends.slurm.cluster import Cluster, Clusters, is_user, myself
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
@@ -158,11 +160,11 @@ class SlurmBackend:
         if owner in users and owner not in {row.user for row in rows}:
             return self._blind(f"job {id_.name} belongs to {rows[0].user}, not to {owner}")
         if not _is_array(rows, id_):
-            return slurm_seen.from_row(rows[0], QUEUE)
+            return seen.from_row(rows[0], QUEUE)
         if all(row.over for row in rows):
             # Others of its tasks may have been forgotten: only the accounting knows of all.
             return Absent(QUEUE)
-        return slurm_seen.from_tasks(rows, QUEUE)
+        return seen.from_tasks(rows, QUEUE)
 
     def _blind(self, reason: str) -> Unreachable:
         if reason not in self._warned and len(self._warned) < 1000:
@@ -194,12 +196,12 @@ def _settled(
     # before the last we saw is old: slurmdbd was away, and has yet to be told of the others.
     if not rows or not all(row.over and row.restarts >= item.restarts for row in rows):
         return wrapper
-    if isinstance(wrapper, Seen) and any(row.state in slurm_states.REQUEUED for row in rows):
+    if isinstance(wrapper, Seen) and any(row.state in states.REQUEUED for row in rows):
         return wrapper  # the same: it was started over, and has ended since
     return (
-        slurm_seen.from_tasks(rows, ACCOUNTING)
+        seen.from_tasks(rows, ACCOUNTING)
         if _is_array(rows, id_)
-        else slurm_seen.from_row(rows[0], ACCOUNTING)
+        else seen.from_row(rows[0], ACCOUNTING)
     )
 
 
@@ -264,7 +266,7 @@ def _wrapper(item: PollItem, id_: JobId, trouble: str, cluster: Cluster) -> Obse
         if trouble:
             return Unreachable(trouble)
         return Absent(ACCOUNTING if cluster.accounting else jobstatus.STATUS_FILE, second=True)
-    return slurm_seen.from_wrapper(found, item.restarts)
+    return seen.from_wrapper(found, item.restarts)
 
 
 def _is_array(rows: Sequence[Row], id_: JobId) -> bool:
