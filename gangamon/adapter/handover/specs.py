@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
-from GangaCore.Utility.Config import getConfig
+from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.Utility.util import hostname as ganga_hostname
 
-from gangamon.adapter.handover import endpoints
+from gangamon.adapter.handover.kinds import KINDS, Kind
 from gangamon.adapter.watch.reader import text_mergers
 from gangamon.adapter.watch.watched import Watched
-from gangamon.domain.command import UNSPLIT, JobSpec, MergerSpec
+from gangamon.domain.command import JobSpec, MergerSpec
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.settings import hostname
 
@@ -28,8 +25,8 @@ def lane(watched: Watched, master: Any, first: Any) -> Lane:
     for backend in (first.backend, master.backend):
         if endpoint := getattr(backend, "endpoint", ""):
             return Lane(name, str(endpoint))
-    if name in endpoints.BATCH:
-        return Lane(name, endpoints.BATCH[name](first.backend) or hostname())
+    if find := KINDS.get(name, Kind()).endpoint:
+        return Lane(name, find(first.backend) or hostname())
     host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
     # Ganga writes the full name of the host; a lane has the name that the workers know it by. A
     # host that cannot resolve itself is "localhost": another session's may be any node of a
@@ -59,57 +56,11 @@ def _merger_spec(merger: Any) -> MergerSpec | None:
 
 def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) -> JobSpec | None:
     """None: the backend is not yet done with handing it over; look again."""
-    status = JobStatus(job.status)
-    native, extra = str(job.backend.id), dict[str, Scalar]()
-    if getName(master.backend) == "Local":
-        found = _local(watched, master, job, sub, attempt)
-        if found is None:
-            return None
-        extra.update(found)
-        if status is JobStatus.SUBMITTED:
-            native = "-1"  # the process id, if any, is that of an earlier attempt
-    elif getName(master.backend) == "Slurm":
-        extra.update(_slurm(job))
-    return JobSpec(sub, attempt, status, native, extra)
-
-
-def _local(
-    watched: Watched, master: Any, job: Any, sub: int, attempt: int
-) -> Mapping[str, Scalar] | None:
-    """Local sets statuses to submitted *before* it starts the wrapper process, and keeps the
-    wrappers of earlier attempts in a list: a wrapper that an earlier attempt was sent with is
-    therefore not this attempt's."""
-    own = sub == UNSPLIT or isinstance(_plain(job.backend.wrapper_pid), list)
-    pid = _last(job.backend.wrapper_pid if own else master.backend.wrapper_pid)
-    before = watched.pids.get(sub)
-    stale = before is not None and before[0] < attempt and before[1] == pid
-    if job.status == "submitted" and (pid <= 0 or stale):
+    kind = KINDS.get(str(getName(master.backend)), Kind())
+    handed = kind.hand(watched, master, job, sub, attempt)
+    if handed is None:
         return None
-    watched.pids[sub] = (attempt, pid)
-    extra: dict[str, Scalar] = {"wrapper_pid": pid}
-    if getConfig("Local")["remove_workdir"] and job.backend.workdir:
-        extra["workdir"] = str(job.backend.workdir)
-    return extra
-
-
-def _slurm(job: Any) -> Mapping[str, Scalar]:
-    """By the directory in which it is submitted a job is known from another with its number; unless
-    the site, or the user, has it submitted elsewhere."""
-    elsewhere = re.search(r"(^|\s)(-D|--chdir)", str(job.backend.extraopts or ""))
-    stock = str(getConfig("Slurm")["submit_str"]).startswith("cd %s;")
-    return {"submitted_in": "input"} if stock and not elsewhere else {}
-
-
-def _plain(value: Any) -> Any:
-    value = stripProxy(value)
-    return value if isinstance(value, int) else list(value)
-
-
-def _last(value: Any) -> int:
-    plain = _plain(value)
-    if isinstance(plain, list):
-        return int(plain[-1]) if plain else -1
-    return int(plain)
+    return JobSpec(sub, attempt, JobStatus(job.status), handed.native_id, handed.extra)
 
 
 def chunks(items: Sequence[JobSpec], size: int) -> list[tuple[JobSpec, ...]]:

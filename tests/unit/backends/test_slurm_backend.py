@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gangamon.adapter.handover.endpoints import cluster_name, slurm
+from gangamon.adapter.handover.slurm_conf import cluster_name, endpoint
 from gangamon.backends.slurm import SlurmBackend
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
@@ -239,7 +239,7 @@ def test_the_endpoint(
     (tmp_path / "names.conf").write_text(" clustername = Home # here\n")
     monkeypatch.setenv("SLURM_CONF", str(tmp_path / "slurm.conf"))
     monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
-    assert slurm(Options(words)) == cluster
+    assert endpoint(Options(words)) == cluster
 
 
 def test_no_configuration_and_one_that_includes_itself(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ SLURM_CONFS = (
 DEPTH = 3
 
 
-def slurm(backend: Any) -> str:
+def endpoint(backend: Any) -> str:
     """The cluster that ``extraopts`` name, else this host's, in slurm.conf; '' if there is none.
 
     Of several named clusters sbatch takes one and Ganga does not note which: their list is then the
@@ -55,7 +54,3 @@ def cluster_name(path: Path, depth: int = DEPTH) -> str:
         if match and depth and (found := cluster_name(path.parent / match[1], depth - 1)):
             return found
     return ""
-
-
-#: Ganga's backend -> its endpoint; '': the submit host.
-BATCH: Mapping[str, Callable[[Any], str]] = {"Slurm": slurm}

@@ -1,0 +1,10 @@
+"""How the jobs of each of Ganga's backends are handed over: a module for each, by Ganga's name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gangamon.adapter.handover.kinds import local, slurm
+from gangamon.adapter.handover.kinds.kind import Kind
+
+KINDS: Mapping[str, Kind] = {"Local": local.KIND, "Slurm": slurm.KIND}
