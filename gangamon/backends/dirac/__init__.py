@@ -1,0 +1,1 @@
+"""DIRAC: ``states`` says what its states mean."""
