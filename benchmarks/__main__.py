@@ -27,6 +27,10 @@ NAMES = {
         "benchmarks.fairness",
         "20 small owners beside one with 5,000 batches (--quick, --json FILE)",
     ),
+    "hanging": (
+        "benchmarks.hanging",
+        "a lane's lag beside more silent lanes than poll threads (--quick, --json FILE)",
+    ),
     "session": (
         "benchmarks.session.run",
         "a user types while 10,000 subjobs change (--subjobs N, --stock-subjobs N, --quick)",

@@ -31,6 +31,7 @@ def main(argv: list[str]) -> int:
     arguments = parser("session")
     arguments.add_argument("--subjobs", type=int, help="default: 10000, quick 1000")
     arguments.add_argument("--stock-subjobs", type=int, help="default: 1000, quick 300; 0: none")
+    arguments.add_argument("--only", choices=(FRESH, REOPENED, STOCK), help="of the three runs")
     arguments.add_argument("--limit", type=float, default=600.0, help="seconds for the updates")
     options = arguments.parse_args(argv)
     size = options.subjobs or (1000 if options.quick else 10000)
@@ -49,7 +50,7 @@ def main(argv: list[str]) -> int:
         (GANGAMON, REOPENED, size),
         (STOCK, FRESH, stock),
     ):
-        if not number:
+        if not number or options.only not in (None, STOCK if side == STOCK else act):
             continue
         print(f"\n{side}, {act} session, {number} subjobs (load {os.getloadavg()[0]:.1f})")
         try:
