@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from gangamon.protocols.backend import Backend, Limits, PollItem
 from gangamon.protocols.output import Fetcher, FetchOrder, Manifest, MergeOrder, PostProcessor
+from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
 from gangamon.protocols.store import (
     Asked,
@@ -45,9 +46,11 @@ __all__ = [
     "Manifest",
     "Master",
     "MergeOrder",
+    "News",
     "Polite",
     "PollItem",
     "PostProcessor",
+    "Push",
     "Rescued",
     "TaskQueue",
 ]
