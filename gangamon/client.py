@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from gangamon import backends, instance, postprocess
+from gangamon.backends import examine
 from gangamon.domain.command import Command, Enqueue
 from gangamon.domain.job import Job
+from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, StoreUnavailable
-from gangamon.protocols import DeadLetter, Lag, LaneRecord, Master
+from gangamon.protocols import DeadLetter, Finding, Lag, LaneRecord, Master
 from gangamon.settings import Settings
 from gangamon.store.inbox import ClientStore, parse_json
 from gangamon.store.spool import Spool
@@ -156,6 +158,12 @@ class Client:
     def backends() -> tuple[str, ...]:
         """Names of the backends that gangamon has a plugin for."""
         return tuple(backends.names())
+
+    def examine(self, lane: Lane) -> Iterator[Finding]:
+        """Try a lane's backend for real, from this process. BadInput: there is no such backend, or
+        its limits are no good."""
+        backend = backends.configured(backends.load(lane.backend), self.settings.backends)
+        return examine.examine(backend, lane, self.owner)
 
     # --- commands in ------------------------------------------------------------------------
 

@@ -26,7 +26,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from gangamon.backends.jobstatus import STATUS_FILE, StatusFile, read
@@ -36,7 +36,7 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Scalar, Seen, Unreachable
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BackendUnreachable
-from gangamon.protocols import Limits, PollItem
+from gangamon.protocols import OK, WARN, Finding, Limits, PollItem
 
 log = logging.getLogger(__name__)
 
@@ -99,6 +99,20 @@ class LocalBackend:
             key: Absent(SOURCE, second=True) if isinstance(answer, Absent) else answer
             for key, answer in again.items()
         }
+
+    def doctor(self, lane: Lane) -> Iterator[Finding]:
+        """See Examined."""
+        if is_this_host(lane.endpoint):
+            yield Finding("host", OK, f"{lane.endpoint}: its processes are looked after here")
+        else:
+            text = f"{lane.endpoint} is not this host: only status files are read, no processes"
+            yield Finding("host", WARN, text, f"let gangamon run on {lane.endpoint}")
+        try:
+            with open("/proc/1/stat", "rb"):
+                yield Finding("processes", OK, "every user's can be seen")
+        except OSError as error:
+            text = f"other users' are hidden (/proc/1/stat: {error.strerror})"
+            yield Finding("processes", WARN, text, "only jobs of the worker's own user are sure")
 
 
 class _Process(NamedTuple):

@@ -5,7 +5,16 @@ Every protocol has one conformance suite in ``gangamon.testing``, run by every i
 
 from __future__ import annotations
 
-from gangamon.protocols.backend import Backend, Limits, PollItem
+from gangamon.protocols.backend import (
+    FAIL,
+    OK,
+    WARN,
+    Backend,
+    Examined,
+    Finding,
+    Limits,
+    PollItem,
+)
 from gangamon.protocols.output import Fetcher, FetchOrder, Manifest, MergeOrder, PostProcessor
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
@@ -27,6 +36,9 @@ from gangamon.protocols.store import (
 )
 
 __all__ = [
+    "FAIL",
+    "OK",
+    "WARN",
     "Asked",
     "Backend",
     "Batch",
@@ -35,9 +47,11 @@ __all__ = [
     "Clock",
     "Committed",
     "DeadLetter",
+    "Examined",
     "FetchOrder",
     "Fetchable",
     "Fetcher",
+    "Finding",
     "JobStore",
     "Journal",
     "Lag",

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
@@ -50,6 +50,20 @@ class Limits:
     absence: AbsencePolicy = field(default_factory=AbsencePolicy)
 
 
+#: How good a finding is: as it should be; works with less than it could; does not work.
+OK, WARN, FAIL = "OK", "WARN", "FAIL"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was tried, how it went (``level``), in words, and what to do about it (``fix``)."""
+
+    name: str
+    level: str
+    text: str
+    fix: str = ""
+
+
 class Backend(Protocol):
     """A kind of batch system or grid, asked in bulk. ``name`` is Ganga's class name."""
 
@@ -68,4 +82,17 @@ class Backend(Protocol):
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """Accounting, history or the like, for jobs the poll misses: Seen, or Absent(second);
         Unreachable for one about which it could not be asked."""
+        ...
+
+
+@runtime_checkable
+class Examined(Protocol):
+    """A backend that can say more of itself than how one query goes: optional."""
+
+    def doctor(self, lane: Lane) -> Iterable[Finding]:
+        """Tries what the polls of this lane need: commands, version, accounting, credential.
+
+        Raises nothing where something is missing: that is a finding. A TransientError is one, too.
+        May take ``limits.timeout`` seconds for each thing it tries.
+        """
         ...

@@ -16,14 +16,14 @@ from dataclasses import replace
 from gangamon.backends import jobstatus
 from gangamon.backends.command import CommandFailed, Commands, Dialect
 from gangamon.backends.slurm import answers as slurm_answers
-from gangamon.backends.slurm import seen, states
+from gangamon.backends.slurm import doctor, seen, states
 from gangamon.backends.slurm.answers import Answer, JobId, Row
 from gangamon.backends.slurm.cluster import Cluster, Clusters, is_user, myself
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
 from gangamon.errors import BackendUnreachable, RateLimited, TransientError
-from gangamon.protocols import Limits, PollItem
+from gangamon.protocols import Finding, Limits, PollItem
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +84,11 @@ class SlurmBackend:
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """See Backend: the accounting where the cluster has one, and Ganga's wrapper."""
         return self._each(lane, items, self._second, Absent(ACCOUNTING, second=True))
+
+    def doctor(self, lane: Lane) -> Iterable[Finding]:
+        """See Examined."""
+        commands = Commands(DIALECT, self.limits.timeout)
+        return doctor.findings(commands, self._clusters, lane.endpoint, self.limits.cadence)
 
     def _each(
         self,
