@@ -15,6 +15,10 @@ NAMES = {
         "benchmarks.scale",
         "what a sweep over 10,000 and 100,000 live jobs costs (--jobs N,N, --quick, --json FILE)",
     ),
+    "backends": (
+        "benchmarks.backends.run",
+        "one poll of a real batch system beside the bare command (--only NAME, --jobs N,N)",
+    ),
     "politeness": (
         "benchmarks.politeness",
         "queries a minute with 1 to 16 threads and 3 worker processes (--quick, --json FILE)",

@@ -49,12 +49,14 @@ def missing(programs: Mapping[str, str]) -> list[str]:
 class Slurm:
     """A cluster of two nodes, ``firm`` and ``frail``, with eight slots each, both this host.
 
-    ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. Partitions:
-    ``fast``, the default, and ``held``, in which nothing ever starts.
+    ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
+    it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
     """
 
-    def __init__(self, name: str, memory: int = 300, accounting: bool = False) -> None:
-        self.name, self.memory, self.accounting = name, memory, accounting
+    def __init__(
+        self, name: str, memory: int = 300, accounting: bool = False, most: int = 10_000
+    ) -> None:
+        self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
         # Sockets lie below it, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-slurm-"))
         # munged insists that nobody else can write above its socket, and that all can get there.
@@ -295,6 +297,7 @@ SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=2
 PropagateResourceLimits=NONE
 MinJobAge={self.memory}
+MaxJobCount={self.most}
 ReturnToService=2
 KillWait=2
 {store}

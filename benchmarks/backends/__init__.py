@@ -1,0 +1,1 @@
+"""One poll of a real batch system by gangamon beside the bare command."""
