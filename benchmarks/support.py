@@ -62,6 +62,13 @@ class Verdict:
         self.figures[name] = {"value": value, "bound": most, "unit": unit, "ok": well}
         print(f"{name:56} {value:10.3f} {unit:10} bound {most:g}: {'OK' if well else 'MISSED'}")
 
+    def at_least(self, name: str, value: float, least: float, unit: str) -> None:
+        """One figure that must not be below ``least``; NaN is a miss."""
+        well = value >= least
+        self.missed += not well
+        self.figures[name] = {"value": value, "least": least, "unit": unit, "ok": well}
+        print(f"{name:56} {value:10.3f} {unit:10} at least {least:g}: {'OK' if well else 'MISSED'}")
+
     def note(self, name: str, value: float, unit: str) -> None:
         self.figures[name] = {"value": value, "unit": unit}
         print(f"{name:56} {value:10.3f} {unit}")

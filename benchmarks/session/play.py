@@ -1,5 +1,5 @@
-"""One scenario, from an empty home to nothing left: a fresh session, or one that is re-opened
-after all has changed."""
+"""One scenario, from an empty home to nothing left: a fresh session, one that is re-opened after
+all has changed, or a fresh one whose updates come from within (``RATES``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from gangamon.errors import GangamonError
 from gangamon.testing.simulator.process import Simulator
 
 STOCK, GANGAMON = "stock", "gangamon"
-FRESH, REOPENED = "fresh", "reopened"
+FRESH, REOPENED, RATES = "fresh", "reopened", "rates"
 USER = Path(__file__).with_name("user.py")
 
 #: The simulated backend answers at once, all jobs run after a second, and all end together, when
@@ -132,11 +132,14 @@ def play(side: str, act: str, subjobs: int, limit: float) -> Played:
     reader.start()
     try:
         with ExitStack() as stack:
-            simulator = stack.enter_context(Simulator(scenario, folder))
-            if side == GANGAMON:
-                stack.enter_context(ganga.service(folder, environment))
+            endpoint = "nowhere"
+            if act != RATES:
+                simulator = stack.enter_context(Simulator(scenario, folder))
+                endpoint = simulator.endpoint
+                if side == GANGAMON:
+                    stack.enter_context(ganga.service(folder, environment))
             plan: dict[str, Any] = {
-                "endpoint": simulator.endpoint,
+                "endpoint": endpoint,
                 "subjobs": subjobs,
                 "adapter": side == GANGAMON,
                 "limit": limit,
@@ -153,7 +156,8 @@ def play(side: str, act: str, subjobs: int, limit: float) -> Played:
             plan |= {"act": act, "out": str(folder / "session.json")}
             given = submitting + 3 * limit
             session = ganga.session(USER, folder, environment, plan, given)
-            updates = sides.updates(environment) if side == GANGAMON else []
+            served = side == GANGAMON and act != RATES
+            updates = sides.updates(environment) if served else []
     except (GangamonError, TimeoutError, subprocess.CalledProcessError, OSError) as error:
         raise Failed(f"{error}; kept: {folder}") from error
     except (KeyboardInterrupt, SystemExit):

@@ -1,7 +1,9 @@
 """Runs inside Ganga (``ganga user.py PLAN``) and plays the user, the same with either monitoring.
 
-PLAN is json: ``act`` (fresh, submit, reopened), endpoint, subjobs, adapter, limit (seconds from
-the start of the updates), durable (a file that is there when all ends are on disk), out.
+PLAN is json: ``act`` (fresh, submit, reopened; rates: a fresh session, to which a service in
+this process offers all updates as fast as they are taken), endpoint, subjobs, adapter, limit
+(seconds from the start of the updates), durable (a file that is there when all ends are on disk),
+out.
 
 Ganga puts its names (Job, jobs, Executable, ...) into this file's globals.
 """
@@ -29,7 +31,10 @@ from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob  # noqa: E402
 import gangamon  # noqa: E402
 from benchmarks.session.watch import Burner, Watcher  # noqa: E402
 from gangamon import settings  # noqa: E402
-from gangamon.client import Client  # noqa: E402
+from gangamon.client import Client, JobUpdate, MasterFinal  # noqa: E402
+from gangamon.domain.command import BATCH_SIZE  # noqa: E402
+from gangamon.domain.status import JobStatus  # noqa: E402
+from gangamon.testing.scripted import ScriptedClient, use  # noqa: E402
 from gangamon.testing.simulator.wire import Link  # noqa: E402
 
 with open(sys.argv[1]) as file:
@@ -56,6 +61,8 @@ RawJob.status = Noting(stock._name, stock._item)
 
 def taken_in():
     """How many subjobs the service knows; of the only repository."""
+    if scripted is not None:
+        return len(scripted.known.get(j.id, ()))
     client = Client(settings.load())
     found = [client.snapshot(name, j.id) for name in client.repositories()]
     return sum(len(view.jobs) for view in found if view is not None)
@@ -116,7 +123,7 @@ def types(phase, until):
                 break
             look_at = time.time() + LOOK
         # They read every subjob: not before a re-opened session has come to rights by itself.
-        if time.time() >= slow_at and (plan["act"] == "fresh" or "right_s" in facts):
+        if time.time() >= slow_at and (plan["act"] != "reopened" or "right_s" in facts):
             dear(phase)
             slow_at = time.time() + SLOW
         time.sleep(PAUSE)
@@ -157,6 +164,10 @@ PHASES = ("before", "updates", "after", "control")
 NAMES = ("jobs(i).status", "len(jobs)", "select", "str(jobs)")
 calls = {phase: {name: [] for name in NAMES} for phase in PHASES}
 periods, facts = {}, {}
+scripted = None
+if plan["act"] == "rates":
+    scripted = ScriptedClient(("Simulated",))
+    use(GangaCore.Core.monitoring_component, scripted)
 begun = time.time()
 if plan["act"] == "reopened":
     j = jobs[0]
@@ -171,7 +182,7 @@ watcher = Watcher(locks, os.path.join(os.path.dirname(gangamon.__file__), ""))
 watcher.start()
 runMonitoring()
 
-if plan["act"] != "reopened" and plan["adapter"]:
+if plan["act"] in ("fresh", "rates", "submit") and plan["adapter"]:
     while taken_in() < SUBJOBS:
         if time.time() - begun - facts["submit_s"] > plan["limit"]:
             raise SystemExit(f"the service knows {taken_in()} of {SUBJOBS} subjobs")
@@ -179,25 +190,41 @@ if plan["act"] != "reopened" and plan["adapter"]:
     facts["handed_over_s"] = time.time() - begun - facts["submit_s"]
 
 
+def offer(status, native, final=None):
+    """All subjobs at once, in updates of the service's size."""
+    at = time.time() if final is not None else None
+    for begin in range(0, SUBJOBS, BATCH_SIZE):
+        subs = range(begin, min(begin + BATCH_SIZE, SUBJOBS))
+        facts_of = {"status": native, "actualCE": "CE.somewhere"}
+        said = [JobUpdate(sub, 1, 0, status, facts_of, at) for sub in subs]
+        scripted.say(number, said, final if subs[-1] == SUBJOBS - 1 else None)
+
+
 def settled():
     """The last ends are on disk: a separate process has read them."""
+    if scripted is not None and "ends" not in facts and len(seen["running"]) == SUBJOBS:
+        facts["ends"] = time.time()
+        offer(JobStatus.COMPLETED, "Done", MasterFinal(1, JobStatus.COMPLETED, {"merge": []}))
     if plan["act"] == "reopened" and "right_s" not in facts and right():
         facts["right_s"] = time.time() - PROMPT
     return (
         jobs(number).status == "completed"
         and os.path.exists(plan["durable"])
-        and (plan["act"] == "fresh" or "right_s" in facts)
+        and (plan["act"] != "reopened" or "right_s" in facts)
     )
 
 
-if plan["act"] == "fresh":
+if plan["act"] in ("fresh", "rates"):
     idle("before")
+if scripted is not None:
+    offer(JobStatus.RUNNING, "Running")
+elif plan["act"] == "fresh":
     with Link(plan["endpoint"], 60.0) as link:
         facts["t0"] = link.call("start")["t0"]
 if plan["act"] != "submit":
     types("updates", settled)
     facts["counts"] = counts()
-if plan["act"] == "fresh":
+if plan["act"] in ("fresh", "rates"):
     idle("after")
     spent = periods["updates"]
     burner = Burner(spent["other_cpu"] / spent["wall"])

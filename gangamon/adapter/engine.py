@@ -92,7 +92,11 @@ class Engine:
     def busy(self) -> bool:
         """Whether something is under way, not waiting for a network, that must not be cut off."""
         return (
-            self.applier.busy or self._finisher.busy or self._enqueuer.busy or self.automatic.busy
+            self.applier.busy
+            or self.applier.writer.busy
+            or self._finisher.busy
+            or self._enqueuer.busy
+            or self.automatic.busy
         )
 
     def close(self) -> None:
@@ -121,6 +125,7 @@ class Engine:
                 self._link.flush()
         except StoreUnavailable:
             pass
+        self.applier.writer.close()
         self.automatic.close()
 
     # --- for the way back to Ganga's own monitoring, see ``leaving`` ---------------------------
@@ -194,6 +199,7 @@ class Engine:
         if following:
             self._disk.look()
             self.applier.settle()
+        self.applier.writer.look()
         for watched in self.automatic.step():
             watched.look_at, watched.quiet_until = 0.0, 0.0
         self._credentials.list_missing(self.roster)

@@ -13,8 +13,9 @@ from gangamon.adapter.show.verdicts import verdicts
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
 
-#: Versions of Ganga whose methods were read.
-TESTED = ("8.7.12",)
+#: Versions of Ganga whose methods were read, and with which the tests were run: the newest on PyPI
+#: and the two before it.
+TESTED = ("8.7.8", "8.7.9", "8.7.12")
 
 
 class Watch(Protocol):
@@ -121,9 +122,7 @@ def patch_flush() -> bool:
         or getConfig("Configuration")["repositorytype"] != "LocalXML"
     ):
         return False
-    from gangamon.adapter.repository.flush import Flusher
-
-    flushers: dict[int, Flusher] = {}
+    from gangamon.adapter.repository import flush as own
 
     def flush(self: Any, objs: Any) -> None:
         objects = list(objs) if isType(objs, (list, tuple, GangaList)) else [objs]
@@ -132,11 +131,12 @@ def patch_flush() -> bool:
             if not (self.hasStarted() and job._dirty and _split(self, job)):
                 rest.append(job)
             elif self.has_loaded(job):
-                flushers.setdefault(id(self), Flusher(self)).flush(job)
+                own.flusher(self).flush(job)
         if rest:
             stock(self, rest)
 
     JobRegistry._flush = flush
+    own.patch.applied = True
     return True
 
 

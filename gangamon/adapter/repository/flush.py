@@ -11,10 +11,12 @@ from __future__ import annotations
 
 import io
 import itertools
+import math
 import os
 import shutil
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 from GangaCore.Core.GangaRepository.GangaRepositoryXML import check_app_hash
@@ -30,14 +32,29 @@ from gangamon.adapter.repository.streamer import xml
 
 logger = getLogger("gangamon")
 
-#: Seconds of rest after each file that the automatic flusher writes.
-REST = 0.0015
+#: Seconds of rest after each file that is written in the background; and while updates are being
+#: applied, which come first.
+REST, REST_APPLYING = 0.0015, 0.015
+
+#: Seconds for which it counts as such that one was applied.
+APPLYING = 0.1
 
 #: Index entries that are made in one go.
 SLICE = 50
 
 #: Name of the attribute that holds the subjobs, and of their index (SubJobXMLList.py:77, 8.7.12).
 SUBJOBS, INDEX = "subjobs", "subjobs.idx"
+
+
+class _Patch:
+    """``applied``: whether Ganga's flush of split jobs is this module's. ``applied_at``: when an
+    update was last applied (monotonic time)."""
+
+    applied = False
+    applied_at = -math.inf
+
+
+patch = _Patch()
 
 
 class Removed(Exception):
@@ -59,10 +76,7 @@ class Flusher:
         constructor closes all repositories and services (exceptions.py:126, 8.7.12). The job stays
         dirty, so the next flush tries again. For the automatic flush it is logged only.
         """
-        number = job.id
-        written = self._jobs.get(number)
-        if written is None or not written.of(job):
-            written = self._jobs[number] = _Written(job)
+        number, written = job.id, self._written(job)
         job._dirty = False  # what changes from now on asks for the next flush
         try:
             changed = self._subjobs(written)
@@ -79,14 +93,38 @@ class Flusher:
             job._setDirty()
             raise
 
+    def changed(self, job: Any, alive: Callable[[], bool]) -> float:
+        """Make durable which of its loaded subjobs have changed, and their index; the job itself
+        stays dirty, for the next flush. Seconds that the index took. Raises as ``flush``.
+
+        Ends early, and without the index, when the session is no longer ``alive``.
+        """
+        written, begun = self._written(job), 0.0
+        try:
+            changed = self._subjobs(written, alive)
+            if alive() and (changed or written.subjobs._dirty):
+                begun = time.monotonic()
+                self._index(written)
+        except Removed:
+            self._jobs.pop(job.id, None)
+        return time.monotonic() - begun if begun else 0.0
+
     # --- pieces -----------------------------------------------------------------------------
 
-    def _subjobs(self, written: _Written) -> bool:
+    def _written(self, job: Any) -> _Written:
+        written = self._jobs.get(job.id)
+        if written is None or not written.of(job):
+            written = self._jobs[job.id] = _Written(job)
+        return written
+
+    def _subjobs(self, written: _Written, alive: Callable[[], bool] = lambda: True) -> bool:
         """Each changed subjob's XML; whether there was one."""
         changed = False
         for sub, subjob in written.loaded():
             if not subjob._dirty:
                 continue
+            if not alive():
+                break
             with self._piece(written):
                 changed = self._subjob(written, sub, subjob) or changed
             self._rest()
@@ -131,11 +169,14 @@ class Flusher:
         self._rest()
         subjobs = written.subjobs
         if changed or subjobs._dirty or not os.path.exists(written.index_path):
-            self._complete(written)
-            with self._piece(written):
-                subjobs._dirty = False
-                replace(written.index_path, written.index.parts())
+            self._index(written)
         self._of_master(written)
+
+    def _index(self, written: _Written) -> None:
+        self._complete(written)
+        with self._piece(written):
+            written.subjobs._dirty = False
+            replace(written.index_path, written.index.parts())
 
     def _complete(self, written: _Written) -> None:
         """An index entry for each subjob, as it is on disk."""
@@ -196,7 +237,16 @@ class Flusher:
         """Between two pieces of an automatic flush; the user, and the end of a session, wait."""
         thread: Any = self._registry.flush_thread
         if not thread.stopped and threading.current_thread() is not threading.main_thread():
-            time.sleep(REST)
+            applying = time.monotonic() - patch.applied_at < APPLYING
+            time.sleep(REST_APPLYING if applying else REST)
+
+
+_flushers: dict[int, Flusher] = {}
+
+
+def flusher(registry: Any) -> Flusher:
+    """The one of this registry."""
+    return _flushers.setdefault(id(registry), Flusher(registry))
 
 
 class _Piece:

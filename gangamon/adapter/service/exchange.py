@@ -58,7 +58,7 @@ class Exchange:
         if self._link.settled:
             self._enqueuer.senders.clear()
         self._resolve(following)
-        updates = self._link.read(BLOCK)
+        updates = self._link.read(BLOCK if self._applier.backlog.over else 0.0)
         if self._link.missed():
             self._roster.unresolve()
         self._take(updates, following)

@@ -12,6 +12,8 @@ from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover.enqueuer import PAUSE, SLICE
 from gangamon.adapter.repository.backlog import Backlog
+from gangamon.adapter.repository.flush import patch
+from gangamon.adapter.repository.writer import Writer
 from gangamon.adapter.show.times import stamp
 from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
 from gangamon.adapter.watch.watched import POLLED, Watched
@@ -41,7 +43,8 @@ class Applier:
 
     def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
         self._reader, self._alive = reader, alive
-        self.backlog = Backlog(transition, lambda update: shown(update.status))
+        self.writer = Writer(alive)
+        self.backlog = Backlog(self._transition, lambda update: shown(update.status))
         self._restored = False
         self.lags: deque[float] = deque(maxlen=200_000)
         self.busy = False
@@ -105,7 +108,7 @@ class Applier:
             self.backlog.put(master, update)
             new = _after(old, update)
         else:
-            transition(job, update)
+            self._transition(job, update)
             new = job.status
         if new == old:
             return
@@ -116,6 +119,12 @@ class Applier:
         if update.sub != UNSPLIT:
             watched.counts[old] -= 1
             watched.counts[new] += 1
+
+    def _transition(self, job: Any, update: Any) -> None:
+        patch.applied_at = time.monotonic()
+        transition(job, update)
+        if job.master is not None:
+            self.writer.note(job.master)
 
     def roll_up(self, watched: Watched, master: Any) -> None:
         """Ganga's roll-up from our own counters, once per batch, and never to an end: that comes

@@ -54,6 +54,8 @@ class Finisher:
                 master.updateStatus(status.value)
         finally:
             self.busy = False
+        if len(subjobs):
+            self._applier.writer.note(master, ended=True)
         return True
 
     def _status(

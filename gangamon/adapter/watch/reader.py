@@ -10,11 +10,16 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from GangaCore.Core.GangaRepository.Registry import RegistryKeyError, RegistryLockError
+from GangaCore.Core.GangaRepository.Registry import (
+    IncompleteObject,
+    RegistryKeyError,
+    RegistryLockError,
+)
 from GangaCore.GPIDev.Base.Proxy import getName, stripProxy
-from GangaCore.GPIDev.Lib.Job.utils import lazyLoadJobBackend, lazyLoadJobStatus
+from GangaCore.GPIDev.Lib.Job.utils import lazyLoadJobStatus
+from GangaCore.Utility.Plugin import PluginManagerError, allPlugins
 
-from gangamon.adapter.repository import backlog
+from gangamon.adapter.repository import backlog, loading
 
 
 class Locked(Exception):
@@ -36,27 +41,30 @@ class Reader:
         return {id_: _peek(job) for id_, job in self._registry.items()}
 
     def backend(self, master: int) -> str:
-        """The name of a job's backend, by the index if the job is not loaded."""
-        return str(getName(lazyLoadJobBackend(self._job(master))))
+        """The name of a job's backend, by the index if the job is not loaded. Raises Gone."""
+        job = self._job(master)
+        shown = (getattr(job, "_index_cache_dict", None) or {}).get("display:backend")
+        if "backend" not in (getattr(job, "_data", None) or {}):
+            if _known(shown):
+                return str(shown)
+            self._load(job)
+        return str(getName(job.backend))
 
     def master(self, master: int) -> Any:
         """The job, loaded and owned by this session. Raises Gone, Locked."""
         job = self._job(master)
         try:
             job._getSessionLock()
-            job._loadObject()
         except RegistryLockError as error:
             raise Locked(str(error)) from error
         except RegistryKeyError as error:
             raise Gone(str(error)) from error
+        self._load(job)
         return job
 
     def reload(self, master: int) -> None:
         """Read a job anew, which another session may have written. Raises Gone, Locked."""
-        job = self.master(master)
-        with job.const_lock:
-            self._registry.repository.load([master])
-            job._stored_subjobs_proxy = None  # of the subjobs as they were (Job.py:2702, 8.7.12)
+        self._load(self.master(master), again=True)
 
     def plain(self, master: int) -> Any:
         """The job as it is: neither loaded nor owned. Raises Gone."""
@@ -67,9 +75,17 @@ class Reader:
             job = stripProxy(self._registry[master])
         except RegistryKeyError as error:
             raise Gone(str(error)) from error
-        if not hasattr(job, "info"):  # an IncompleteObject
+        if isinstance(job, IncompleteObject):
             raise Gone(f"job {master} cannot be loaded")
         return job
+
+    def _load(self, job: Any, again: bool = False) -> None:
+        try:
+            loading.load(self._registry, job, again)
+        except RegistryLockError as error:
+            raise Locked(str(error)) from error
+        except RegistryKeyError as error:
+            raise Gone(str(error)) from error
 
 
 class Subjobs:
@@ -107,6 +123,14 @@ def text_mergers(master: Any) -> Sequence[Any]:
     processors = stripProxy(master.postprocessors)
     found = (stripProxy(p) for p in getattr(processors, "process_objects", ()))
     return [p for p in found if getName(p) == "TextMerger"]
+
+
+def _known(backend: Any) -> bool:
+    """Whether a column of the index says the name of a class, as by default."""
+    try:
+        return bool(backend) and allPlugins.find("backends", str(backend)) is not None
+    except PluginManagerError:
+        return False
 
 
 def _peek(job: Any) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
@@ -48,3 +49,9 @@ def ganga(tmp_path: Path, service: Service) -> Session:
 @pytest.fixture
 def ganga_of(tmp_path: Path) -> Callable[[Service], Session]:
     return lambda service: Session(tmp_path, service.environ)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Session:
+    """A user without a service."""
+    return Session(tmp_path, {**os.environ, "GANGAMON_STATE_DIR": str(tmp_path / "none")})

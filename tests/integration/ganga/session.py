@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gangamon.cli.ganga import package
+from tests import ganga
 
 GANGA = Path(sys.executable).with_name("ganga")
-VERSION = "8.7.12"
+VERSION = ganga.VERSION
 
 #: At the head of each script. ``until`` is the only way to wait.
 PRELUDE = '''

@@ -10,9 +10,9 @@ from collections.abc import Callable
 import redis
 
 from gangamon import instance, settings
+from tests.integration.ganga.scripted import SCRIPTED
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
-from tests.integration.ganga.test_ganga_repository import SCRIPTED
 
 #: Seconds from a script's last line to the end of the process, on a machine that is busy. Ganga
 #: alone needs two; its own monitoring waited for minutes, or for ever.

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from gangamon.cli.ganga import package
+from tests.integration.ganga.scripted import SCRIPTED
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
-from tests.integration.ganga.test_ganga_repository import SCRIPTED
 from tests.support.waiting import until
 
 #: Jobs of a backend of their own, and what the adapter said of them.
