@@ -13,7 +13,7 @@ from typing import Any
 from GangaCore.Utility.logging import getLogger
 
 from gangamon import settings as settings_module
-from gangamon.adapter import identity, options, patches
+from gangamon.adapter import identity, internals, options, patches
 from gangamon.adapter.watch import hooks
 from gangamon.errors import GangamonError
 from gangamon.services import mode
@@ -49,10 +49,13 @@ def _without(why: str) -> None:
 
 
 def _install(make_client: Callable[..., Any] | None) -> bool:
+    global _stock
     chosen = options.make()
     if not (chosen.Enabled or _used()):
         return False
     settings = settings_module.load()
+    if _stock is None and (lacking := internals.missing()):
+        raise GangamonError(f"it does not know this version of Ganga: {'; '.join(lacking)}")
     _flag(chosen.Enabled)
     if make_client is None:
         from gangamon.client import Client
@@ -62,7 +65,6 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
 
     from gangamon.adapter.component import Monitoring
 
-    global _stock
     if _stock is None:
         _stock = MonitoringService.AsyncMonitoringService
         if chosen.Enabled:

@@ -98,3 +98,31 @@ def test_patches_can_be_switched_off(ganga: Session) -> None:
         "-o[Gangamon]PatchMasterStatus=False",
     ).facts
     assert not [name for name in found["methods"] if name.startswith("gangamon")]
+
+
+def test_a_ganga_that_is_not_known_monitors_by_itself(ganga: Session) -> None:
+    """A method that the adapter calls has another parameter: one warning, no traceback, and Ganga
+    completes the job."""
+    other = ganga.folder / "other"
+    other.mkdir()
+    (other / "__init__.py").write_text(
+        "from GangaCore.GPIDev.Lib.Job.Job import Job\n"
+        "stock = Job.updateStatus\n"
+        "def updateStatus(self, new_status, *rest, **named):\n"
+        "    return stock(self, new_status, *rest, **named)\n"
+        "Job.updateStatus = updateStatus\n"
+    )
+    ganga.gangarc.write_text(
+        ganga.gangarc.read_text().replace("RUNTIME_PATH = ", f"RUNTIME_PATH = {other}:")
+    )
+    result = ganga.run("""
+        facts["class"] = type(component).__name__
+        j = single("echo")
+        runMonitoring()
+        j.submit()
+        until(lambda: j.status == "completed", 120, "Ganga has completed it")
+    """)
+    assert result.facts["class"] == "AsyncMonitoringService"
+    assert result.output.count("gangamon is off in this session") == 1
+    assert "Job.updateStatus: got (new_status, rest, named), wanted (newstatus" in result.output
+    assert "Traceback" not in result.output
