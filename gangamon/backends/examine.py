@@ -24,12 +24,16 @@ SLOW = 0.5
 def examine(backend: Backend, lane: Lane, owner: str) -> Iterator[Finding]:
     """Try a lane for real, as ``owner``. Every fault is a finding; nothing is raised."""
     yield _limits(backend)
+    queried = False
     if isinstance(backend, Examined):
         try:
-            yield from backend.doctor(lane)
+            for finding in backend.doctor(lane):
+                queried |= finding.name == "query"
+                yield finding
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it is told
             yield fault("doctor", error)
-    yield query(backend, lane, owner)
+    if not queried:
+        yield query(backend, lane, owner)
 
 
 def commands(needed: Sequence[str], useful: Iterable[str] = ()) -> Iterator[Finding]:

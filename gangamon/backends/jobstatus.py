@@ -26,14 +26,15 @@ STATUS_FILE = "__jobstatus__"
 #: Bytes of a status file that are read; a true one has some hundred.
 _MOST = 65536
 
-_LINE = re.compile(r"^(START|WRAPPER|PID|EXITCODE): (.*)\n", re.M)
+_LINE = re.compile(r"^(START|WRAPPER|PID|EXITCODE|STOP): (.*)\n", re.M)
 _PROBLEM = re.compile(r"^PROBLEM STARTING THE APPLICATION SCRIPT: (.*)\n", re.M)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
 
 @dataclass(frozen=True)
 class StatusFile:
-    """What a status file says. ``modified``: its st_mtime, seconds since the epoch."""
+    """What a status file says. ``modified``: its st_mtime; ``started``, ``stopped``: whole seconds
+    by the clock of where it ran; all seconds since the epoch."""
 
     modified: float
     started: float | None = None
@@ -41,6 +42,7 @@ class StatusFile:
     pid: int | None = None
     exit_code: int | None = None
     problem: str = ""
+    stopped: float | None = None
 
 
 def read(output: str) -> StatusFile | None:
@@ -81,6 +83,7 @@ def parse(text: str, modified: float) -> StatusFile:
         pid=_number(lines.get("PID", "")),
         exit_code=_number(lines.get("EXITCODE", "")),
         problem=problem[1] if problem else "",
+        stopped=_seconds(lines.get("STOP", "")),
     )
 
 

@@ -93,6 +93,7 @@ class Examined(Protocol):
         """Tries what the polls of this lane need: commands, version, accounting, credential.
 
         Raises nothing where something is missing: that is a finding. A TransientError is one, too.
-        May take ``limits.timeout`` seconds for each thing it tries.
+        May take ``limits.timeout`` seconds for each thing it tries. A finding ``query`` stands for
+        a query of its own, in the place of one poll about a job that is nobody's.
         """
         ...
