@@ -30,6 +30,7 @@ SACCT = (
 _ID = re.compile(r"(\d{1,20})(?:_(\d{1,20})|\+(\d{1,20}))?(?:;([A-Za-z0-9_.-]+))?", re.ASCII)
 #: The same without a cluster, and the tasks of an array that have not begun as one line.
 _NAME = re.compile(r"\d{1,20}(?:[_+]\d{1,20}|_\[[^|]*\])?", re.ASCII)
+_DIGITS = re.compile(r"\d{1,18}", re.ASCII)
 _NOTHING = frozenset({"", "N/A", "n/a", "NONE", "None", "None assigned", "Unknown", "(null)"})
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
@@ -200,7 +201,7 @@ def _text(value: str) -> str:
 
 
 def _number(text: str) -> int | None:
-    return int(text) if re.fullmatch(r"\d{1,18}", text, re.ASCII) else None
+    return int(text) if _DIGITS.fullmatch(text) else None
 
 
 def _wait_status(text: str) -> tuple[int | None, int]:
@@ -212,6 +213,8 @@ def _wait_status(text: str) -> tuple[int | None, int]:
 
 
 def _time(text: str) -> float | None:
+    if text in _NOTHING:  # of each job that waits: to find out by strptime takes 10 us
+        return None
     if (number := _number(text)) is not None:
         return float(number) or None
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -14,6 +15,10 @@ from tests.integration.backends.slurm import Slurm
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
 from tests.support.waiting import until
+
+#: Subjobs of a large master. 2,000, as the figures have it, take too long for every day:
+#: ``GANGAMON_SLURM_JOBS=2000 pytest -s -k large tests/integration/backends/test_slurm_ganga.py``
+MANY = int(os.environ.get("GANGAMON_SLURM_JOBS", "60"))
 
 
 @pytest.fixture(scope="module")
@@ -87,6 +92,43 @@ def test_a_session_with_slurm_jobs(service: Service, slurm_plain: Slurm, ganga: 
     assert {"submitted", "backend_running", "backend_final", "final"} <= set(found["times"])
     lanes = [lane for lane in service.client().lanes() if str(lane).startswith("Slurm")]
     assert [str(lane) for lane in lanes] == [f"Slurm|{slurm_plain.name}|-"]
+
+
+@pytest.mark.timeout(300 + MANY)
+def test_every_job_of_a_large_master(service: Service, slurm_plain: Slurm, ganga: Session) -> None:
+    """Each is seen to its end, its outputs are taken in, and stand in the merged file, in order,
+    once; each has its own id, and the end that it had."""
+    found = ganga.run(
+        f"""
+        j = Job(application=Executable(exe="/bin/sh"), backend=Slurm(), name="many")
+        j.splitter = ArgSplitter(args=[["-c", "echo out %d" % i] for i in range({MANY})])
+        j.postprocessors.append(TextMerger(files=["stdout"]))
+        runMonitoring()
+        begun = time.time()
+        j.submit()
+        facts["submitted"] = time.time() - begun
+        until(lambda: j.status in ("completed", "failed", "killed"), {200 + MANY}, "it is over")
+        facts["over"] = time.time() - begun
+        facts.update(status=j.status, states=states(j), merged=open(j.outputdir + "stdout").read())
+        facts["ids"] = len(set(s.backend.id for s in j.subjobs))
+        facts["codes"] = [stripProxy(s).backend.exitcode for s in j.subjobs]
+        facts["brought"] = [
+            os.path.exists(s.outputdir + ".gangamon-manifest.json") for s in j.subjobs
+        ]
+    """,
+        within=250 + MANY,
+    ).facts
+    lags = sorted(service.client().lags(f"Slurm|{slurm_plain.name}|-"))
+    print(f"{MANY} jobs submitted in {found['submitted']:.0f} s, over after {found['over']:.0f} s")
+    middle = lags[len(lags) // 2]
+    print(f"lag: median {middle:.1f} s, longest {lags[-1]:.1f} s, of the last {len(lags)}")
+    assert found["status"] == "completed"
+    assert found["states"] == ["completed"] * MANY
+    assert found["codes"] == [0] * MANY
+    assert found["brought"] == [True] * MANY
+    assert found["ids"] == MANY
+    merged = [line for line in found["merged"].splitlines() if line.startswith("out")]
+    assert merged == [f"out {i}" for i in range(MANY)]
 
 
 def test_a_controller_that_dies_while_jobs_run(
