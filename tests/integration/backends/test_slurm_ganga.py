@@ -17,8 +17,8 @@ from tests.integration.ganga.session import Session
 from tests.support.waiting import until
 
 #: Subjobs of a large master. 2,000, as the figures have it, take too long for every day:
-#: ``GANGAMON_SLURM_JOBS=2000 pytest -s -k large tests/integration/backends/test_slurm_ganga.py``
-MANY = int(os.environ.get("GANGAMON_SLURM_JOBS", "60"))
+#: ``LARGE_MASTER=2000 pytest -s -k large tests/integration/backends/test_slurm_ganga.py``
+MANY = int(os.environ.get("LARGE_MASTER", "60"))
 
 
 @pytest.fixture(scope="module")
