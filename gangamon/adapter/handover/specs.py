@@ -12,7 +12,7 @@ from gangamon.adapter.handover.kinds import KINDS, Kind
 from gangamon.adapter.watch.reader import text_mergers
 from gangamon.adapter.watch.watched import Watched
 from gangamon.domain.command import JobSpec, MergerSpec
-from gangamon.domain.lane import Lane
+from gangamon.domain.lane import NO_CREDENTIAL, Lane
 from gangamon.domain.status import JobStatus
 from gangamon.settings import hostname
 
@@ -22,11 +22,13 @@ def lane(watched: Watched, master: Any, first: Any) -> Lane:
     ``endpoint``, and not an empty one, names the endpoint by it; a batch system may have a way of
     its own; else it is a host."""
     name = str(getName(master.backend))
+    kind = KINDS.get(name, Kind())
+    credential = (kind.credential and kind.credential(first.backend)) or NO_CREDENTIAL
     for backend in (first.backend, master.backend):
         if endpoint := getattr(backend, "endpoint", ""):
-            return Lane(name, str(endpoint))
-    if find := KINDS.get(name, Kind()).endpoint:
-        return Lane(name, find(first.backend) or hostname())
+            return Lane(name, str(endpoint), credential)
+    if kind.endpoint:
+        return Lane(name, kind.endpoint(first.backend) or hostname(), credential)
     host = str(getattr(first.backend, "actualCE", "") or getattr(master.backend, "actualCE", ""))
     # Ganga writes the full name of the host; a lane has the name that the workers know it by. A
     # host that cannot resolve itself is "localhost": another session's may be any node of a

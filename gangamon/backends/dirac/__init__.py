@@ -1,1 +1,5 @@
-"""DIRAC: ``states`` says what its states mean."""
+"""DIRAC: ``backend`` asks, ``answers`` reads, ``states`` says what it means."""
+
+from gangamon.backends.dirac.backend import DiracBackend
+
+__all__ = ["DiracBackend"]

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.backends import slurm
+from tests.integration.backends import dirac, slurm
+from tests.integration.backends.dirac import Dirac
 from tests.integration.backends.slurm import Slurm
 
 
@@ -30,6 +31,14 @@ def slurm_accounted() -> Iterator[Slurm]:
     _require(slurm.missing({**slurm.NEEDED, **slurm.ACCOUNTING}))
     with slurm.running(Slurm("accounted", memory=2, accounting=True)) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def dirac_site() -> Iterator[Dirac]:
+    """A DIRAC, installed from PyPI for this run."""
+    _require(dirac.missing())
+    with dirac.running() as site:
+        yield site
 
 
 @pytest.fixture

@@ -27,8 +27,10 @@ def by_id(watched: Watched, master: Any, job: Any, sub: int, attempt: int) -> Ha
 @dataclass(frozen=True)
 class Kind:
     """``endpoint``: the lane's, from a Ganga backend object, '' for this host; None: by what the
-    object says, as for Local. ``hand``: a job, from the watched master, the master, the job, its
-    number and attempt; None: the backend is not yet done with handing it over; look again."""
+    object says, as for Local. ``credential``: the path of its file, likewise; None, '': none is
+    needed. ``hand``: a job, from the watched master, the master, the job, its number and attempt;
+    None: the backend is not yet done with handing it over; look again."""
 
     endpoint: Callable[[Any], str] | None = None
+    credential: Callable[[Any], str] | None = None
     hand: Callable[[Watched, Any, Any, int, int], Handed | None] = by_id

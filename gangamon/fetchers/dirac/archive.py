@@ -1,0 +1,135 @@
+"""Unpacking an archive that a job has made: nothing leaves the directory, all is bounded."""
+
+from __future__ import annotations
+
+import bz2
+import gzip
+import io
+import lzma
+import os
+import tarfile
+import zlib
+from collections.abc import Callable, Iterator
+from typing import IO, Any, cast
+
+from gangamon.errors import OutputMissing, TransientError
+from gangamon.fetchers import manifest
+
+#: Bytes and files of a whole archive: a sandbox of DIRAC has 10 MiB packed, an oversized one more.
+MOST_BYTES = 2 * 1024**3
+MOST_FILES = 100_000
+
+#: Bytes of one header (of long names and the like): these are read at once.
+MOST_HEADER = 1024**2
+
+_CHUNK = 1 << 20
+_PACKERS: tuple[tuple[bytes, Callable[..., Any]], ...] = (
+    (b"BZh", bz2.open),
+    (b"\x1f\x8b", gzip.open),
+    (b"\xfd7zXZ", lzma.open),
+    (b"", open),
+)
+
+
+def unpack(path: str, target: str) -> list[str]:
+    """Put the files of a tar archive (plain, or by bzip2, gzip, xz) under ``target`` (without
+    links in it), each whole or not at all; what was left out: links, devices, names that lead
+    elsewhere, and our own.
+
+    Raises OutputMissing if there is too much in it, TransientError if it is damaged (it may have
+    been cut off on its way), DiskFull, OSError. Writes a plain copy beside ``path``.
+    """
+    left_out: list[str] = []
+    try:
+        plain = _plain(path)
+        with (
+            open(plain, "rb") as file,
+            tarfile.open(fileobj=cast("IO[bytes]", _Bounded(file)), mode="r:") as tar,
+        ):
+            for member in _members(tar):
+                if not _put(tar, member, target):
+                    left_out.append(member.name[:200])
+    except (tarfile.TarError, EOFError, ValueError) as error:
+        raise TransientError(f"output sandbox: {error}") from error
+    return left_out
+
+
+def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
+    for number, member in enumerate(tar):
+        if number >= MOST_FILES:
+            raise OutputMissing(f"output sandbox: it has more than {MOST_FILES} files")
+        tar.members = []  # type: ignore[attr-defined]  # else it keeps them all
+        yield member
+
+
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> bool:
+    parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if not parts:
+        return member.isdir()  # the directory itself
+    lost = member.name.startswith("/") or ".." in parts or "\0" in member.name
+    if lost or any(part.startswith(manifest.OURS) for part in parts):
+        return False
+    if not (member.isreg() or member.isdir()) or member.sparse is not None:
+        return False
+    folder = os.path.join(target, *(parts if member.isdir() else parts[:-1]))
+    # A link that stands in the directory already may lead out of it.
+    if os.path.realpath(folder) != folder or os.path.isdir(os.path.join(folder, parts[-1])):
+        return member.isdir()
+    try:
+        os.makedirs(folder, exist_ok=True)
+        if member.isreg():
+            content = tar.extractfile(member)
+            assert content is not None
+            place = os.path.join(folder, parts[-1])
+            manifest.put(place, content)
+            if member.mode & 0o100:
+                os.chmod(place, os.stat(place).st_mode | 0o100)
+    except (FileExistsError, NotADirectoryError):
+        return False  # a file is where it wants a directory
+    return True
+
+
+def _plain(path: str) -> str:
+    """A copy that is not packed. Raises OutputMissing if it is too large."""
+    with open(path, "rb") as file:
+        start = file.read(6)
+    opened = next(packer for magic, packer in _PACKERS if start.startswith(magic))
+    copy, size = f"{path}.plain", 0
+    try:
+        with opened(path, "rb") as source, open(copy, "wb") as file:
+            while chunk := source.read(_CHUNK):
+                size += len(chunk)
+                if size > MOST_BYTES:
+                    raise OutputMissing(f"output sandbox: it has more than {MOST_BYTES} bytes")
+                file.write(chunk)
+    except (zlib.error, lzma.LZMAError, EOFError) as error:
+        raise TransientError(f"output sandbox: {error}") from error
+    except OSError as error:
+        if error.errno is None:  # bz2 and gzip: no archive of theirs
+            raise TransientError(f"output sandbox: {error}") from error
+        raise
+    return copy
+
+
+class _Bounded(io.RawIOBase):
+    """A file of which nobody reads too much at once."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._file.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._file.tell()
+
+    def read(self, size: int = -1) -> bytes:
+        if not 0 <= size <= MOST_HEADER:
+            raise tarfile.ReadError("a header in it is too large")
+        return self._file.read(size)

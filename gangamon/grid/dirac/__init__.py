@@ -1,0 +1,1 @@
+"""DIRAC, asked within its own environment: ``process`` keeps ``program`` running there."""
