@@ -18,6 +18,10 @@ logger = getLogger("gangamon")
 #: Seconds until a job that another session owns, or whose end failed, is tried again.
 RETRY = 30.0
 
+#: The same for one that is owned by another session, for some time after the start: it may be one
+#: that was killed, and Ganga lets its jobs go after [Configuration]DiskIOTimeout (45 s).
+RETRY_LOCKED, BEGINNING = 5.0, 120.0
+
 
 class Guard:
     """Called with a master and what is to be done about it."""
@@ -25,6 +29,7 @@ class Guard:
     def __init__(self, reader: Reader, roster: Roster, ownership: Ownership) -> None:
         self._reader, self._roster, self._ownership = reader, roster, ownership
         self._told_locked = False
+        self._begun = time.monotonic()
 
     def __call__(self, watched: Watched, act: Callable[[Watched], None]) -> None:
         """Raises StoreUnavailable only: that is nobody's fault in particular."""
@@ -43,7 +48,9 @@ class Guard:
                     "ends (others like it are not told)",
                     error,
                 )
-            watched.resolved, watched.resolve_at = False, time.monotonic() + RETRY
+            now = time.monotonic()
+            wait = RETRY_LOCKED if now - self._begun < BEGINNING else RETRY
+            watched.resolved, watched.resolve_at = False, now + wait
             watched.left = True
         except Gone:
             self._roster.drop(watched)

@@ -6,15 +6,19 @@ import re
 from dataclasses import dataclass
 
 #: Attributes of the subjob itself and of its parts stand at fixed indentations, a value is a repr
-#: on one line, and what a user wrote is escaped (VStreamer.py:142-260, 8.7.12).
-_STATUS = re.compile(r'^    <attribute name="status"> \n        <value>\'(\w+)\'</value>$', re.M)
-_ATTEMPT = re.compile(r'^ {13}<attribute name="submit_counter"> \n {17}<value>(\d+)</value>$', re.M)
-_APPLICATION = re.compile(
-    r'^    <attribute name="application">\n +<class name="(\w+)" [^>]*category="applications">$',
-    re.M,
+#: on one line, and what a user wrote is escaped (VStreamer.py:142-260, 8.7.12). The patterns begin
+#: with a newline and not with ``^``: for a literal prefix ``re`` searches ten times as fast.
+_STATUS = re.compile(r'\n    <attribute name="status"> \n        <value>\'(\w+)\'</value>(?=\n)')
+_ATTEMPT = re.compile(
+    f'\n{" " * 13}<attribute name="submit_counter"> \n{" " * 17}'
+    r"<value>(\d+)</value>(?=\n)"
 )
-_PART = r'^    <attribute name="{}">\n(.*?)^    </attribute>$'
-_POSTPROCESSORS = re.compile(_PART.format("postprocessors"), re.M | re.S)
+_APPLICATION = re.compile(
+    r'\n    <attribute name="application">\n +<class name="(\w+)" [^>]*category="applications">'
+    r"(?=\n)"
+)
+_PART = r'\n    <attribute name="{}">\n(.*?)\n    </attribute>(?=\n)'
+_POSTPROCESSORS = re.compile(_PART.format("postprocessors"), re.S)
 _CLASS = re.compile(r'<class name="(\w+)"')
 _EMPTY = tuple(
     f'    <attribute name="{name}">\n       <sequence>\n       </sequence>\n    </attribute>\n'

@@ -10,11 +10,11 @@ from typing import Any
 from GangaCore.GPIDev.Lib.Job.Job import Job
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.handover.enqueuer import PAUSE, SLICE
+from gangamon.adapter.handover.enqueuer import PAUSE
 from gangamon.adapter.repository.backlog import Backlog
 from gangamon.adapter.repository.flush import patch
 from gangamon.adapter.repository.writer import Writer
-from gangamon.adapter.show.times import stamp
+from gangamon.adapter.show.times import master_times, stamp
 from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
 from gangamon.adapter.watch.watched import POLLED, Watched
 from gangamon.client import JobUpdate
@@ -27,6 +27,9 @@ logger = getLogger("gangamon")
 
 #: Seconds after the last subjob's end until the master's end is asked for, should it be missed.
 OVERDUE = 30.0
+
+#: Seconds of work between two rests while updates are applied.
+WORK = 0.008
 
 #: Seconds of each of the adapter's steps for subjobs that are loaded in the background.
 DRAIN = 0.25
@@ -58,9 +61,11 @@ class Applier:
         subjobs = Subjobs(master)
         if len(subjobs) and not watched.counts:
             watched.counts = Counter(subjobs.statuses())
-        for n, update in enumerate(wanted):
-            if n % SLICE == SLICE - 1:
+        rested = time.monotonic()
+        for update in wanted:
+            if time.monotonic() - rested > WORK:
                 time.sleep(PAUSE)
+                rested = time.monotonic()
                 if not self._alive():
                     break
             try:
@@ -137,7 +142,8 @@ class Applier:
         if shown(status) != master.status and shown(status) in POLLED:
             self.busy = True
             try:
-                master.updateStatus(shown(status))
+                with master_times(master, Subjobs(master), {}):
+                    master.updateStatus(shown(status))
             finally:
                 self.busy = False
 

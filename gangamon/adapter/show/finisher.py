@@ -10,6 +10,7 @@ from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover.specs import merger_specs
 from gangamon.adapter.show.applier import Applier
+from gangamon.adapter.show.times import master_times
 from gangamon.adapter.show.verdicts import Verdict, verdicts
 from gangamon.adapter.watch.reader import Reader, Subjobs
 from gangamon.adapter.watch.watched import ENDED, Watched
@@ -50,7 +51,7 @@ class Finisher:
         self._applier.backlog.keep(master)
         self.busy = True
         try:
-            with verdicts.holding(master, given):
+            with verdicts.holding(master, given), master_times(master, subjobs, view.jobs):
                 master.updateStatus(status.value)
         finally:
             self.busy = False
