@@ -14,6 +14,7 @@ Facts: DIRAC 9.1.22, WorkloadManagementSystem/Client and Interfaces/API/Dirac.py
 import ast
 import calendar
 import contextlib
+import errno
 import importlib
 import json
 import os
@@ -33,6 +34,8 @@ CREDENTIAL = frozenset([*range(1100, 1109), 1111, 1121])
 
 #: What the first bytes of a sandbox say that DiracX has stored.
 ZSTD = b"\x28\xb5\x2f\xfd"
+
+TOO_LARGE = "the output sandbox is larger than what is fetched"
 
 CPU = "NormCPUTime(s)"
 ENDED = ("Done", "Failed", "Killed", "Deleted")
@@ -70,13 +73,15 @@ def states(ids):
 def stories(ids):
     """Of each job: what JobLoggingDB has of it, [status, minor, application, time] by time; empty:
     nothing. A job that could not be asked about is left out."""
-    found = {}
+    found, client, answer = {}, monitoring(), {"OK": True}
     for number in ids:
-        answer = monitoring().getJobLoggingInfo(int(number))
+        answer = client.getJobLoggingInfo(int(number))
         if not answer["OK"] and "No Logging information" not in answer["Message"]:
             continue
         records = answer["Value"] if answer["OK"] else []
         found[str(number)] = [[text(r[0]), text(r[1]), text(r[2]), seconds(r[3])] for r in records]
+    if not found:
+        good(answer)
     return {"stories": found}
 
 
@@ -99,6 +104,16 @@ def sandbox(job, folder, skip):
     }
     if answer["status"] in skip:
         return answer
+    try:
+        bring(job, folder, answer)
+    except OSError as error:
+        if error.errno != errno.EFBIG:
+            raise
+        answer["missing"] = TOO_LARGE
+    return answer
+
+
+def bring(job, folder, answer):
     if assigned(job):
         store = of("WorkloadManagementSystem.Client.SandboxStoreClient", "SandboxStoreClient")()
         found = store.downloadSandboxForJob(job, "Output", folder, inMemory=False, unpack=False)
@@ -106,16 +121,20 @@ def sandbox(job, folder, skip):
             assigned(job)  # whether the service is there at all
             raise Failed("refused", text(found["Message"]))
         answer["archives"] = [plain(path, folder) for path in found["Value"]]
-    else:
-        # JobWrapper puts one that is too large on the grid, and its name into the parameters.
-        lfn = parameters([job], "OutputSandboxLFN", strict=True).get(str(job), "")
-        if lfn:
-            got = good(dirac().getFile(lfn, destDir=folder))
-            answer["archives"] = [plain(path, folder) for path in got["Successful"].values()]
-            answer["lfn"] = lfn
-        else:
-            answer["missing"] = f"DIRAC has no output sandbox of job {job}"
-    return answer
+        return
+    # JobWrapper puts one that is too large on the grid, and its name into the parameters.
+    lfn = parameters([job], "OutputSandboxLFN", strict=True).get(str(job), "")
+    if not lfn:
+        answer["missing"] = f"DIRAC has no output sandbox of job {job}"
+        return
+    got = dirac().getFile(lfn, destDir=folder)
+    if not got["OK"] and os.strerror(errno.EFBIG) in got["Message"]:
+        answer["missing"] = TOO_LARGE
+        return
+    answer["archives"] = [plain(path, folder) for path in good(got)["Successful"].values()]
+    answer["lfn"] = lfn
+    if not answer["archives"]:
+        raise Failed("unreachable", f"{lfn}: {got['Value']['Failed']}")
 
 
 def assigned(job):

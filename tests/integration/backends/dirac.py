@@ -157,10 +157,15 @@ class Dirac(Daemons):
         assert isinstance(ids, list)
         return ids
 
-    def make_proxy(self, path: str, seconds: int = 86400, group: str = "gm_user") -> None:
-        user = self.folder / "user"
+    def write(self, job: int, status: str) -> None:
+        """This status straight into the database, whatever DIRAC thinks of it."""
+        self.mariadb(f"update JobDB.Jobs set Status='{status}' where JobID={job};")
+
+    def make_proxy(self, path: str, seconds: int = 86400, whose: str = "user") -> None:
+        """``whose``: ``user``, or ``stranger``: one whom DIRAC does not know."""
+        user = self.folder / whose
         pair = (str(user / "cert.pem"), str(user / "key.pem"))
-        self.hand("proxy", path, seconds, group, *pair)
+        self.hand("proxy", path, seconds, "gm_user", *pair)
 
     # --- inside -----------------------------------------------------------------------------
 
@@ -175,10 +180,10 @@ class Dirac(Daemons):
         self.mariadb("grant all on *.* to dirac@'127.0.0.1';")
 
     def _certificates(self) -> None:
-        """An authority, and of it a host's and a user's certificate."""
+        """An authority, and of it a host's and two users' certificates."""
         ca = self.folder / "ca"
-        for place in (ca, self.folder / "host", self.folder / "user"):
-            place.mkdir()
+        for name in ("ca", "host", "user", "stranger"):
+            (self.folder / name).mkdir()
         authority, secret = str(ca / "ca.pem"), str(self.folder / "ca.key")
         new = ("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj")
         self.run(
@@ -192,6 +197,7 @@ class Dirac(Daemons):
             (
                 ("host", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1\n"),
                 ("user", "Test User", "extendedKeyUsage=clientAuth\n"),
+                ("stranger", "Stranger", "extendedKeyUsage=clientAuth\n"),
             ),
             start=2,
         ):
@@ -272,7 +278,6 @@ class Dirac(Daemons):
                             "VO": "gm",
                             "Properties": "NormalUser, JobSharing",
                         },
-                        "gm_admin": {"Users": "nobody", "Properties": "NormalUser", "VO": "gm"},
                         "hosts": {"Properties": "TrustedHost, JobAdministrator", "VO": "gm"},
                     },
                     "Hosts": {

@@ -50,11 +50,6 @@ def parameter(job, name, value):
     good(UPDATE.setJobParameter(job, name, value))
 
 
-def attribute(job, name, value):
-    """Straight into the database."""
-    good(DB.setJobAttribute(job, name, value))
-
-
 def reschedule(job):
     """What a rescheduling leaves in the database: the counter grows, the job waits."""
     counter = good(DB.getJobAttribute(job, "RescheduleCounter"))
