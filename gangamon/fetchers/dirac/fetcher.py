@@ -36,9 +36,9 @@ _log = logging.getLogger(__name__)
 #: Seconds of a whole fetch.
 TIMEOUT = 600.0
 
-#: Seconds after its end in which a failed job may still upload its sandbox: JobWrapper may report
-#: the failure first (JobWrapper.py ``execute``, DIRAC 9.1.22).
-YET = 600.0
+#: Seconds after its end in which a failed job that ran may still upload its sandbox: JobWrapper may
+#: report the failure first (JobWrapper.py ``execute``, DIRAC 9.1.22).
+YET = 120.0
 
 #: ``[Output]PostProcessLocationsFileName`` of Ganga.
 LOCATIONS = "__postprocesslocations__"
@@ -102,9 +102,9 @@ def _sandbox(program: Program, deadline: float, job: int, order: FetchOrder, tar
     with _folder(program) as folder:
         answer = program.ask(deadline, "sandbox", job=job, folder=folder, skip=skip)
         if missing := answer.get("missing"):
-            changed = answer.get("changed") or 0.0
-            if answer.get("status") == "Failed" and time.time() - changed < YET:
-                raise TransientError(f"not yet there: {missing}")
+            fresh = time.time() - (answer.get("changed") or 0.0) < YET
+            if answer.get("status") == "Failed" and answer.get("started") and fresh:
+                raise StorageAway(f"not yet there: {missing}")
             raise OutputMissing(str(missing))
         for path in answer["archives"]:
             if order.extra.get("unpack", True):

@@ -89,14 +89,15 @@ def sandbox(job, folder, skip):
     """The output sandbox as archives in this folder, and what else tells about its end. ``skip``:
     statuses of jobs whose sandbox is not wanted.
 
-    ``status``, ``changed`` (seconds since the epoch): of the job. ``lfn``: where it was too large
-    for the store and lies on the grid. ``missing``: why there is none."""
+    ``status``, ``started``, ``changed`` (seconds since the epoch): of the job. ``lfn``: where it
+    was too large for the store and lies on the grid. ``missing``: why there is none."""
     clean()
     known = good(monitoring().getJobsSummary([job]))
     known = ast.literal_eval(known) if isinstance(known, str) else known
     facts = known.get(job) or known.get(str(job)) or {}
     answer = {
         "status": text(facts.get("Status")),
+        "started": seconds(facts.get("StartExecTime")),
         "changed": seconds(facts.get("LastUpdateTime")),
         "archives": [],
         "lfn": "",

@@ -106,11 +106,14 @@ def test_what_ganga_would_not_download(
 
 
 def test_a_failed_job_may_upload_a_little_later(dirac_site: Dirac, output: Path) -> None:
-    (job,) = dirac_site.jobs(1)
-    dirac_site.hand("status", [job], "Failed", "Application Finished With Errors")
+    job, never_ran = dirac_site.jobs(2)
+    dirac_site.hand("status", [job], "Running", "Application")
+    dirac_site.hand("status", [job, never_ran], "Failed", "Application Finished With Errors")
     asked = order(dirac_site, job, output)
-    with pytest.raises(TransientError, match="not yet there"):
+    with pytest.raises(StorageAway, match="not yet there"):
         DiracFetcher().fetch(asked)
+    with pytest.raises(OutputMissing):
+        DiracFetcher().fetch(order(dirac_site, never_ran, output))
     dirac_site.hand("sandbox", job, FILES)
     assert len(DiracFetcher().fetch(asked).files) == 3
 
