@@ -68,6 +68,7 @@ class Flusher:
     def __init__(self, registry: Any) -> None:
         self._registry = registry
         self._jobs: dict[int, _Written] = {}
+        self._lock = threading.Lock()
 
     def flush(self, job: Any) -> None:
         """Make durable what has changed in a loaded, split job.
@@ -113,9 +114,14 @@ class Flusher:
 
     def _written(self, job: Any) -> _Written:
         written = self._jobs.get(job.id)
-        if written is None or not written.of(job):
-            written = self._jobs[job.id] = _Written(job)
-        return written
+        if written is not None and written.of(job):
+            return written
+        made = _Written(job)
+        with self._lock:  # two would each miss what the other has written
+            written = self._jobs.get(job.id)
+            if written is None or written.job is not job or written.subjobs is not made.subjobs:
+                written = self._jobs[job.id] = made
+            return written
 
     def _subjobs(self, written: _Written, alive: Callable[[], bool] = lambda: True) -> bool:
         """Each changed subjob's XML; whether there was one."""

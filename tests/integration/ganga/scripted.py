@@ -56,3 +56,31 @@ def disk(j):
     folder = Path(raw._getRegistry().repository.get_fn(raw.id)).parent
     return lambda sub, word: word in (folder / str(sub) / "data").read_text()
 """
+
+#: Counts what is loaded, and the hooks of the subjobs that end; and how much was loaded when the
+#: master ended.
+COUNTED = """
+from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
+loads, hooks = [0], Counter()
+stock_load, stock_hook = SubJobXMLList._loadSubJobFromDisk, RawJob.postprocess_hook
+stock_update = RawJob.updateStatus
+
+def load(self, path):
+    loads[0] += 1
+    return stock_load(self, path)
+
+def hook(self):
+    if self.master is not None:
+        hooks[self.id] += 1
+    return stock_hook(self)
+
+def update(self, status, *args, **kwargs):
+    if self.master is None and status == "failed":
+        facts["loads at the end"] = loads[0]
+    return stock_update(self, status, *args, **kwargs)
+
+SubJobXMLList._loadSubJobFromDisk = load
+RawJob.postprocess_hook, RawJob.updateStatus = hook, update
+backlog = component.engine.applier.backlog
+pending = Path(config.Configuration.gangadir) / "gangamon" / "pending"
+"""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.integration.ganga.scripted import SCRIPTED
+from tests.integration.ganga.scripted import COUNTED, SCRIPTED
 from tests.integration.ganga.session import Session
 
 #: While the adapter's thread parses a job, another thread looks which of Ganga's locks are free.
@@ -158,3 +158,28 @@ facts["xml"] = "'completed'" in Path(repository.get_fn(0)).read_text()
         "-o[Registry]AutoFlusherWaitTime=3600",
     ).facts
     assert found == {"index": "completed", "xml": True}
+
+
+def test_a_master_changes_without_its_subjobs_being_loaded(alone: Session) -> None:
+    """One of them is in memory, so Ganga would load all of them for the master's times. They are
+    there all the same: of the others by what their backend said."""
+    alone.run(f"{SCRIPTED}\nsubmitted(30)")
+    found = alone.run(f"""{SCRIPTED}{COUNTED}
+backlog.drain = lambda *_: None  # the background does not come to it in this session
+client.say(0, [JobUpdate(sub, 1, 0, S.SUBMITTED) for sub in range(30)])
+facts["before"] = jobs("0.3").status
+runMonitoring()
+raw = stripProxy(jobs(0))
+say(raw, S.RUNNING, range(30))
+until(lambda: raw.status == "running", 60, "it runs")
+client.say(0, [JobUpdate(sub, 1, 0, S.COMPLETED, {{}}, 2000.0 + sub, 1000.0 + sub)
+               for sub in range(30)], MasterFinal(1, S.COMPLETED, {{"merge": []}}))
+until(lambda: raw.status == "completed", 60, "the master has ended")
+times = raw.time.timestamps
+facts["times"] = [times[name].timestamp() for name in ("backend_running", "backend_final")]
+facts["ordered"] = times["new"] <= times["running"] <= times["final"]
+facts["loads"] = loads[0]
+    """)
+    assert found.facts["times"] == [1000.0, 2029.0]
+    assert found.facts["ordered"]
+    assert found.facts["loads"] == 1

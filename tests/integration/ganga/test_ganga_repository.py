@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
-from tests.integration.ganga.scripted import SCRIPTED
+from tests.integration.ganga.scripted import COUNTED, SCRIPTED
 from tests.integration.ganga.session import Result, Session
 
 
@@ -210,35 +210,6 @@ def test_a_flush_does_not_hold_up_who_reads(alone: Session) -> None:
     facts["ours"], facts["theirs"] = min(o for o, _ in pairs), min(t for _, t in pairs)
     """).facts
     assert found["ours"] < found["theirs"] / 4, found
-
-
-#: Counts what is loaded, and the hooks of the subjobs that end; and how much was loaded when the
-#: master ended.
-COUNTED = """
-from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
-loads, hooks = [0], Counter()
-stock_load, stock_hook = SubJobXMLList._loadSubJobFromDisk, RawJob.postprocess_hook
-stock_update = RawJob.updateStatus
-
-def load(self, path):
-    loads[0] += 1
-    return stock_load(self, path)
-
-def hook(self):
-    if self.master is not None:
-        hooks[self.id] += 1
-    return stock_hook(self)
-
-def update(self, status, *args, **kwargs):
-    if self.master is None and status == "failed":
-        facts["loads at the end"] = loads[0]
-    return stock_update(self, status, *args, **kwargs)
-
-SubJobXMLList._loadSubJobFromDisk = load
-RawJob.postprocess_hook, RawJob.updateStatus = hook, update
-backlog = component.engine.applier.backlog
-pending = Path(config.Configuration.gangadir) / "gangamon" / "pending"
-"""
 
 
 def test_a_session_opened_again_is_right_before_it_has_loaded(alone: Session) -> None:
