@@ -54,6 +54,8 @@ class JobMonitoringClient:
         if known.get("exits"): os._exit(3)
         if "error" in known: return S_ERROR(*known["error"])
         return S_OK({str(i): known["jobs"][str(i)] for i in ids if str(i) in known["jobs"]})
+    def getJobLoggingInfo(self, job):
+        return S_ERROR("No Logging information for job %d" % job)
     def getJobParameters(self, ids, parName=None):
         ids = ids if isinstance(ids, list) else [ids]
         if world().get("no parameters"): return S_ERROR("OpenSearch is down")

@@ -10,6 +10,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -17,11 +18,12 @@ import pytest
 
 from gangamon.backends.dirac import DiracBackend
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Seen
+from gangamon.domain.observation import Absent, Seen
 from gangamon.errors import BackendUnreachable, CredentialMissing, OutputMissing, StorageAway
 from gangamon.fetchers.dirac import DiracFetcher
 from gangamon.grid.dirac import process
 from gangamon.grid.dirac.process import Program, Programs
+from gangamon.protocols import FAIL, OK, WARN
 from gangamon.testing.conformance import snapshot
 from gangamon.testing.factories import fetch_order, poll_item
 from tests.support.fakedirac import FakeDirac
@@ -200,6 +202,40 @@ def test_several_threads(fake: FakeDirac) -> None:
     assert len(found) == 8
     assert all(isinstance(o, Seen) for o in found)
     assert len(psutil.Process().children()) <= process.MOST
+
+
+def test_the_doctor(fake: FakeDirac) -> None:
+    fake.knows(jobs={"1": DONE})
+    found = {f.name: f for f in DiracBackend().doctor(lane(fake))}
+    assert {name: f.level for name, f in found.items()} == {
+        "credential": WARN,
+        "environment": OK,
+        "version": OK,
+        "user": OK,
+    }
+    assert found["version"].text == "DIRAC 9.9.9"
+    fake.knows(start="dies")
+    process.PROGRAMS.close()
+    broken = replace(lane(fake), credential="/nonexistent/proxy")
+    found = {f.name: f for f in DiracBackend().doctor(broken)}
+    assert {name: f.level for name, f in found.items()} == {"credential": FAIL, "environment": FAIL}
+    assert "no configuration" in found["environment"].text
+
+
+def test_all_that_are_missed_get_their_turn(fake: FakeDirac) -> None:
+    """One query has time for some stories only; each of the others comes later."""
+    items = [poll_item(str(n), "/none", native_id=str(n)) for n in range(1, 101)]
+    told: set[str] = set()
+
+    def some() -> bool:
+        answers = DiracBackend().second_source(lane(fake), items)
+        assert set(answers) == {item.key for item in items}
+        absent = {key for key, o in answers.items() if isinstance(o, Absent)}
+        assert len(absent) == 50
+        told.update(absent)
+        return len(told) == 100
+
+    until(some, WITHIN, "all have been asked about")
 
 
 # --- where DIRAC is ---------------------------------------------------------------------------

@@ -7,20 +7,21 @@ the path of the proxy. The native id is DIRAC's number.
 
 from __future__ import annotations
 
+import random
 import re
 import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from gangamon.backends.dirac import answers
+from gangamon.backends.dirac import answers, doctor
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import NO_CREDENTIAL, Lane
 from gangamon.domain.observation import Absent, Observation, Unreachable
 from gangamon.errors import TransientError
 from gangamon.grid import credential
 from gangamon.grid.dirac.process import PROGRAMS, Program
-from gangamon.protocols import Limits, PollItem
+from gangamon.protocols import Finding, Limits, PollItem
 
 #: Jobs whose story is read in one query: JobLoggingDB is asked job by job.
 STORIES = 50
@@ -63,11 +64,17 @@ class DiracBackend:
         """See Backend. Unreachable: those for whose stories one query is too short."""
 
         def ask(program: Program, deadline: float, asked: Asked) -> dict[str, Observation]:
-            ids = _ids(asked)[:STORIES]
+            ids = _ids(asked)
+            # Others each time: those that nothing is known of are asked about again and again.
+            ids = random.sample(ids, min(STORIES, len(ids)))
             answer = program.ask(deadline, "stories", ids=ids)
             return _by_key(asked, answers.stories(answer, ids))
 
         return self._each(lane, items, ask, Absent(answers.LOGGING, second=True))
+
+    def doctor(self, lane: Lane) -> Iterable[Finding]:
+        """See Examined."""
+        return doctor.findings(lane, self.limits.timeout)
 
     def _each(
         self, lane: Lane, items: Sequence[PollItem], ask: Ask, nothing: Absent
