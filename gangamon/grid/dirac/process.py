@@ -14,7 +14,7 @@ import tempfile
 import threading
 import time
 from collections import defaultdict, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from gangamon.errors import BackendUnreachable, CredentialMissing, TransientError
@@ -154,6 +154,9 @@ class Programs:
     """Those of this process, by endpoint and proxy."""
 
     def __init__(self) -> None:
+        self._begin()
+
+    def _begin(self) -> None:
         self._idle: dict[tuple[str, str], list[Program]] = defaultdict(list)
         self._lock = threading.Lock()
         self._places = threading.BoundedSemaphore(MOST)
@@ -163,7 +166,8 @@ class Programs:
     def lent(self, endpoint: str, proxy: str, deadline: float) -> Iterator[Program]:
         """One for the time of a ``with``. Raises BackendUnreachable, also where all are busy until
         the deadline."""
-        self._forked()
+        if self._pid != os.getpid():
+            self._begin()  # forked: what there is belongs to the parent
         if not self._places.acquire(timeout=max(0.0, deadline - time.monotonic())):
             raise BackendUnreachable(f"DIRAC: {MOST} programs are busy")
         try:
@@ -200,17 +204,12 @@ class Programs:
             program.end()
         return None
 
-    def _gone(self, condition: Any) -> list[Program]:
+    def _gone(self, condition: Callable[[Program], bool]) -> list[Program]:
         with self._lock:
             found = [p for programs in self._idle.values() for p in programs if condition(p)]
             for programs in self._idle.values():
                 programs[:] = [p for p in programs if p not in found]
         return found
-
-    def _forked(self) -> None:
-        """Those of a parent process are its own."""
-        if self._pid != os.getpid():
-            self.__init__()  # type: ignore[misc]
 
 
 PROGRAMS = Programs()

@@ -136,6 +136,26 @@ def test_an_evil_sandbox(
     assert not os.path.exists("/tmp/gangamon-outside")
 
 
+def test_packed_as_diracx_does(dirac_site: Dirac, output: Path, tmp_path: Path) -> None:
+    """By zstandard, which our own Python does not have."""
+    (job,) = dirac_site.jobs(1)
+    plain, packed = tmp_path / "x.tar", tmp_path / "x.tar.zst"
+    with tarfile.open(plain, "w") as tar:
+        info = tarfile.TarInfo("inside")
+        info.size = 5
+        tar.addfile(info, io.BytesIO(b"hello"))
+    pack = (
+        "import sys, zstandard\n"
+        "with open(sys.argv[1], 'rb') as a, open(sys.argv[2], 'wb') as b:\n"
+        "    zstandard.ZstdCompressor().copy_stream(a, b)\n"
+    )
+    dirac_site.run(str(dirac_site.python), "-c", pack, str(plain), str(packed))
+    dirac_site.hand("archive", job, str(packed))
+    dirac_site.hand("status", [job], "Done", "Execution Complete")
+    DiracFetcher().fetch(order(dirac_site, job, output))
+    assert (output / "inside").read_bytes() == b"hello"
+
+
 def test_a_sandbox_that_the_store_has_lost(dirac_site: Dirac, output: Path) -> None:
     """The store is there and has not the file: tried again some times, and then given up."""
     (job,) = dirac_site.jobs(1)
