@@ -25,6 +25,7 @@ from gangamon.services.merge import Merge
 from gangamon.services.notify import Notify
 from gangamon.services.poll import Poll
 from gangamon.services.prune import Prune
+from gangamon.services.push import Watcher
 from gangamon.services.tick import Tick
 from gangamon.settings import Settings
 from gangamon.store.journal import FileJournal
@@ -110,7 +111,8 @@ class Services:
         intake = Intake(store, journal, backends.names, postprocess.kinds, clock)
         prune = Prune(store, intake, journal, settings.retention_days)
         self.tick = Tick(store, intake, dispatcher, prune)
-        self.poll = Poll(store, keeper, dispatcher, backend, clock)
+        watcher = Watcher(store, dispatcher, backend)
+        self.poll = Poll(store, keeper, dispatcher, backend, clock, watcher)
         self.fetch = Fetch(
             store, keeper, dispatcher, fetchers.for_backend, settings.fetch_attempts, clock
         )

@@ -10,8 +10,8 @@ with ``Push`` finds it). It is called by one thread of a process that polls this
 again and again while the lane has jobs, for one batch (at most some hundred jobs) at a time:
 
 - a look at files costs at least one ``stat`` each, so ``every`` is its least pause for one lane;
-- what a directory scan or a log reader must remember goes into ``position``, which the service
-  keeps in the store for each batch: a process that takes over goes on where the last one was;
+- what a directory scan or a log reader must remember goes into ``position``, which the process
+  keeps for each batch that it polls; one that takes over begins with '' and may name all jobs;
 - an inotify source keeps its watches in its own process (``position`` then stays ''), and names
   every job of a batch that it has not watched before: it cannot know what it missed;
 - it must not block for long, nor raise for one bad file: a record that cannot be read is no news.

@@ -222,6 +222,10 @@ class JobStore(Protocol):
         """Make the batches of a master due now."""
         ...
 
+    def hasten(self, queue: str, members: Sequence[str]) -> Sequence[str]:
+        """Make waiting members of a lane's queue due now; those that wait in it, and so are."""
+        ...
+
     def queues(self) -> Sequence[str]:
         """Names of queues that may hold something due."""
         ...

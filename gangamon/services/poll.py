@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Absent, Observation, Unreachable
-from gangamon.domain.status import POLLED
+from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
+from gangamon.domain.status import FINAL, POLLED
 from gangamon.domain.transition import Step, advance, needs_second_source
 from gangamon.errors import CredentialMissing, LeaseLost, TransientError
 from gangamon.protocols import (
@@ -26,6 +26,7 @@ from gangamon.protocols import (
 )
 from gangamon.services.due import Dispatcher, members_of
 from gangamon.services.leases import LeaseKeeper
+from gangamon.services.push import Watcher
 from gangamon.services.query import Query
 
 log = logging.getLogger(__name__)
@@ -48,12 +49,14 @@ class Poll:
         dispatcher: Dispatcher,
         backend: Callable[[str], Backend],
         clock: Clock,
+        watcher: Watcher | None = None,
     ) -> None:
         self._store = store
         self._keeper = keeper
         self._dispatcher = dispatcher
         self._backend = backend
         self._clock = clock
+        self._watcher = watcher
 
     def run(self, token: str, worker: str) -> int:
         """Ask about the claim's jobs and commit; transitions applied."""
@@ -96,6 +99,9 @@ class Poll:
         self._store.answered(claim.token, claim.queue)
         with suppress(TransientError):  # what was learnt comes first
             self._push(claim.queue)  # the next query need not wait for these commits
+        if self._watcher is not None:
+            for batch in batches:
+                self._watcher.follow(lane, batch.id, _live(items[batch.id].values(), seen))
         self._bury(claim, batches, items, query.bad)
         return self._commit(claim, batches, backend, name, record, items, seen, query)
 
@@ -236,6 +242,12 @@ def _items(batch: Batch) -> dict[int, PollItem]:
         for sub, job in batch.jobs.items()
         if job.status in POLLED
     }
+
+
+def _live(items: Iterable[PollItem], seen: Mapping[str, Observation]) -> list[PollItem]:
+    """Those that have not been seen to end."""
+    answers = ((item, seen.get(item.key)) for item in items)
+    return [i for i, s in answers if not (isinstance(s, Seen) and s.status in FINAL)]
 
 
 def _steps(

@@ -18,7 +18,7 @@ STRIKES = 5
 
 class Claims(StoreBase):
     """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, next_in_line, renew,
-    begun, abandon, postpone, drop, rescue."""
+    begun, abandon, postpone, drop, hasten, rescue."""
 
     def queues(self) -> Sequence[str]:
         with translated(self.url):
@@ -171,6 +171,10 @@ class Claims(StoreBase):
 
     def drop(self, token: str, queue: str, member: str) -> None:
         self._put_off(token, queue, member, "")
+
+    def hasten(self, queue: str, members: Sequence[str]) -> Sequence[str]:
+        waiting = [self.keys.waiting(queue, member) for member in members]
+        return [str(member) for member in self._run("hasten", waiting, list(members))]
 
     def tries(self, queue: str, member: str) -> int:
         with translated(self.url):

@@ -14,6 +14,7 @@ VERBS = (
     "answered",
     "withdraw",
     "refresh",
+    "hasten",
     "claim",
     "claim_poll",
     "begin",

@@ -338,6 +338,19 @@ def test_refresh_makes_waiting_batches_due(rig: Rig) -> None:
     assert rig.take().jobs == 1
 
 
+def test_hastened_batches_are_due(rig: Rig) -> None:
+    """News beats the interval, of those that wait; one that is being polled is not told of."""
+    rig.store.enqueue(OWNER, "", enqueue(1))
+    claim = rig.take()
+    (member,) = claim.members
+    assert list(rig.store.hasten(POLL, [member, f"{OWNER}:{REPOSITORY}:8:1"])) == []
+    rig.observe(claim, {0: RUNNING}, again=3600)
+    assert rig.store.claim(POLL, 10, 3600.0, 5) is None
+    assert list(rig.store.hasten(POLL, [member])) == [member]
+    assert rig.take().jobs == 1
+    assert list(rig.store.hasten(POLL, [])) == []
+
+
 def test_history_and_evidence_survive_the_store(rig: Rig) -> None:
     """What `why` prints is what was decided."""
     rig.store.enqueue(OWNER, "", enqueue(1))

@@ -1,0 +1,1 @@
+"""gangamon's plugin for TinyQ."""
