@@ -76,6 +76,21 @@ def test_a_sandbox_comes_home(dirac_site: Dirac, jobs: Mapping[str, int], output
     assert (output / "stdout").read_text() == FILES["Ganga_Executable.log"]
 
 
+def test_where_no_directory_is_yet(
+    dirac_site: Dirac, jobs: Mapping[str, int], tmp_path: Path
+) -> None:
+    """It is made; but not below a place that is not mounted."""
+    target = tmp_path / "top" / "42" / "0" / "output"
+    asked = replace(order(dirac_site, jobs["well"], target), roots=(str(tmp_path),))
+    for _ in range(2):
+        with pytest.raises(StorageAway):
+            DiracFetcher().fetch(asked)
+        target.parents[2].mkdir(exist_ok=True)
+    assert not target.parents[1].exists()
+    (target.parents[2] / "41").mkdir()
+    assert len(DiracFetcher().fetch(asked).files) == 4
+
+
 def test_as_the_archive_it_was(dirac_site: Dirac, jobs: Mapping[str, int], output: Path) -> None:
     manifest = DiracFetcher().fetch(order(dirac_site, jobs["well"], output, unpack=False))
     ((name, _, _),) = manifest.files

@@ -24,6 +24,7 @@ SUBMIT = """
 from GangaDirac.Lib.Backends.DiracBase import DiracBase
 IDS = iter({ids})
 def master_submit(self, rjobs, configs, common, keep_going=False, parallel_submit=False):
+    self.getJobObject().getInputWorkspace().getPath()  # where the scripts are written to
     for job in rjobs:
         job.backend.id = next(IDS)
         job.updateStatus("submitting")
