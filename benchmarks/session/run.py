@@ -93,6 +93,10 @@ def _told(played: Played) -> None:
             f"  {told['phase']}: {told['call']} {told['seconds']:.3f} s: {told['class']} "
             f"({told['samples']} samples, {told['cores']:.1f} cores)"
         )
+    for ended, seconds, thread in session["collections"]:
+        if seconds > SLOW / 2:
+            at = ended - session["prompt"]
+            print(f"  garbage collection: {seconds:.2f} s at {at:.0f} s, in the thread {thread}")
     facts = [(name, value) for name, value in session["facts"].items() if name.endswith("_s")]
     told = ", ".join(f"{name[:-2]} {value:.1f} s" for name, value in facts)
     print(f"  {told}; memory {session['memory'] / 2**20:.0f} MB; load {played.load[0]:.1f} -> "

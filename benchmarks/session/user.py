@@ -15,10 +15,12 @@ import time
 
 PROMPT = time.time()
 
+import gc  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import random  # noqa: E402
 import sys  # noqa: E402
+import threading  # noqa: E402
 from collections import Counter  # noqa: E402
 
 import GangaCore.Core  # noqa: E402
@@ -57,6 +59,22 @@ class Noting(Descriptor):
 
 stock = vars(RawJob)["status"]
 RawJob.status = Noting(stock._name, stock._item)
+
+
+# Collections of Python's whole heap, in which every thread stands still: (when it ended, seconds,
+# the thread in which it came).
+collections, collecting = [], [0.0]
+
+
+def collected(phase, info):
+    if info["generation"] == 2 and phase == "start":
+        collecting[0] = time.time()
+    elif info["generation"] == 2:
+        now, thread = time.time(), threading.current_thread().name
+        collections.append((now, now - collecting[0], thread))
+
+
+gc.callbacks.append(collected)
 
 
 def taken_in():
@@ -153,6 +171,7 @@ def done():
         "periods": periods,
         "seen": seen,
         "slow": watcher.slow,
+        "collections": collections,
         "memory": psutil.Process().memory_info().rss,
     }
     with open(plan["out"] + ".part", "w") as file:

@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from gangamon.adapter.service import collecting
 from gangamon.domain.command import Command, Register
 from gangamon.errors import StoreUnavailable
 
@@ -163,7 +164,8 @@ class Link:
 
     def snapshot(self, master: int) -> Any:
         """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""
-        return self._client.snapshot(self.repository, master)
+        with collecting.paused():
+            return self._client.snapshot(self.repository, master)
 
 
 def new_id() -> str:
