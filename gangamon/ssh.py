@@ -123,7 +123,9 @@ class Ssh:
                 try:
                     out.skip_past(f"{mark}\n".encode())
                 except EOFError:
-                    raise self._fault(errors, process.wait(CONNECT)) from None
+                    with contextlib.suppress(subprocess.TimeoutExpired):
+                        process.wait(1)  # its output has ended, or is worth nothing
+                    raise self._fault(errors, process.poll()) from None
                 yield out, lambda last: self._ended(last, mark, errors)
             except _Late:
                 # The connection may hang: the next query shall have a new one.
@@ -209,13 +211,15 @@ class Ssh:
         except OSError as error:
             raise BackendUnreachable(f"ssh: {error.strerror}") from error
 
-    def _fault(self, errors: IO[bytes], code: int) -> TransientError:
+    def _fault(self, errors: IO[bytes], code: int | None) -> TransientError:
         said = _text(errors)
         if _UNKNOWN_HOST.search(said):
             hint = f"log in once by hand (ssh {self._host}) to accept its host key"
             return BackendUnreachable(f"{self._host}: {said} ({hint})")
         if _REFUSED.search(said):
             return CredentialMissing(f"{self._host}: {said}")
+        if code is None:
+            return BackendUnreachable(f"{self._host}: no answer but {MOST_NOISE} bytes of a login")
         return BackendUnreachable(f"{self._host}: ssh: exit code {code}: {said or 'no message'}")
 
 
@@ -239,7 +243,7 @@ class Output:
         return found
 
     def skip_past(self, mark: bytes) -> None:
-        """EOFError if it ends before the mark."""
+        """EOFError if it ends before the mark, or too much comes before it."""
         seen = b""
         while mark not in seen:
             chunk = self._more()

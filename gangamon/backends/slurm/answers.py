@@ -11,6 +11,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from functools import lru_cache
+from typing import NamedTuple
 
 from gangamon.backends.slurm.states import STATES, state
 from gangamon.domain.status import FINAL
@@ -35,8 +37,7 @@ _NOTHING = frozenset({"", "N/A", "n/a", "NONE", "None", "None assigned", "Unknow
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 
-@dataclass(frozen=True)
-class JobId:
+class JobId(NamedTuple):
     """``123``, a task ``123_4`` of an array, a component ``123+1`` of a heterogeneous job; with
     ``;cluster`` as ``sbatch --parsable`` prints it. ``name``: without the cluster."""
 
@@ -189,7 +190,9 @@ def _lines(text: str, fields: int, answer: Answer, ends: str = "") -> Iterator[l
     for line in text.split("\n")[:-1]:
         if not line.strip() or line.startswith("CLUSTER: "):  # with -M
             continue
-        values = [value.strip() for value in line.removesuffix(ends).split("|", fields - 1)]
+        values = line.removesuffix(ends).split("|", fields - 1)
+        if " " in line:
+            values = [value.strip() for value in values]
         if len(values) == fields:
             yield values
         else:
@@ -204,6 +207,7 @@ def _number(text: str) -> int | None:
     return int(text) if _DIGITS.fullmatch(text) else None
 
 
+@lru_cache(1024)
 def _wait_status(text: str) -> tuple[int | None, int]:
     """Exit code and signal in ``exit_code``, which squeue prints as wait(2) gives it."""
     number = _number(text)

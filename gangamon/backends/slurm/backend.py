@@ -140,7 +140,10 @@ class SlurmBackend:
             answers = [_squeue(commands, cluster)]
         else:
             answers = [_squeue(commands, cluster, "--user", ",".join(sorted(users)))]
-            named = {_owner(item) for item, id_ in asked if _rows(answers, item, id_)}
+            named: set[str] = set()
+            for item, id_ in asked:
+                if _owner(item) not in named and _rows(answers, item, id_):
+                    named.add(_owner(item))
             if others := {id_.base for item, id_ in asked if _owner(item) not in named}:
                 # All of an owner's jobs are gone, or they are another user's.
                 answers.append(_squeue(commands, cluster, "--jobs", ",".join(sorted(others))))

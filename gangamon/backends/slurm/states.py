@@ -8,6 +8,8 @@ the end, if any, is yet to be shown.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from gangamon.domain.status import JobStatus
 
 WAITS, RUNS = JobStatus.SUBMITTED, JobStatus.RUNNING
@@ -70,6 +72,7 @@ WORDS = {
 _PLAIN = frozenset({"", "None", "NonZeroExitCode"})
 
 
+@lru_cache(1024)
 def state(text: str) -> str:
     """The state in what a command prints: sacct adds ``CANCELLED by 1000``."""
     return text.split(" ", 1)[0].rstrip("+")

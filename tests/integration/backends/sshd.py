@@ -49,7 +49,11 @@ class Sshd:
         for name in ("host", "id"):
             words = ("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.folder / name))
             subprocess.run(words, check=True, timeout=WITHIN)
-        self.noise.touch()
+        self.greet("")
+        # The login shells of those who run this may do much more, and start shells of their own.
+        login = self.folder / "login"
+        login.write_text(f'#!/bin/sh\n. {self.noise}\neval "$SSH_ORIGINAL_COMMAND"\n')
+        login.chmod(0o755)
         self.let_in()
         self.known_hosts = self.folder / "known_hosts"
         public = " ".join((self.folder / "host.pub").read_text().split()[:2])
@@ -66,7 +70,7 @@ KbdInteractiveAuthentication no
 PermitRootLogin prohibit-password
 LogLevel VERBOSE
 MaxStartups 100
-SetEnv BASH_ENV={self.noise}
+ForceCommand {self.folder}/login
 """)
         config = self.folder / "ssh_config"
         config.write_text(
@@ -98,6 +102,10 @@ SetEnv BASH_ENV={self.noise}
 
     def lock_out(self) -> None:
         (self.folder / "authorized_keys").write_text("")
+
+    def greet(self, script: str) -> None:
+        """What each login runs from now on, before what was asked for."""
+        self.noise.write_text(f"{script}\n")
 
     def logins(self) -> int:
         return (self.folder / "log").read_text().count("Accepted publickey")

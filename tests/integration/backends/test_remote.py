@@ -161,13 +161,13 @@ class TestFetch(FetcherConformance):
         folder.mkdir()
         (folder / "tar").write_text('#!/bin/sh\n/bin/tar "$@"; exit 2\n')
         (folder / "tar").chmod(0o755)
-        remote.noise.write_text(f'PATH="{folder}:$PATH"\n')
+        remote.greet(f'PATH="{folder}:$PATH"')
         try:
             with pytest.raises(BackendUnreachable, match="exit code 2"):
                 case.fetcher.fetch(case.order)
             assert not Path(case.order.target, ".gangamon-manifest.json").exists()
         finally:
-            remote.noise.write_text("")
+            remote.greet("")
 
 
 def test_every_state(remote: Sshd, far: Far) -> None:
@@ -256,11 +256,22 @@ def test_many_jobs_in_one_command(remote: Sshd, far: Far) -> None:
 def test_a_login_that_prints(remote: Sshd, far: Far) -> None:
     """On both of its outputs, and what looks like an answer."""
     item = far.job(1, START)
-    remote.noise.write_text("echo Welcome; echo 'job 0'; echo gangamon-0; echo Note >&2\n")
+    remote.greet("echo Welcome; echo 'job 0'; echo gangamon-0; echo Note >&2")
     try:
         assert isinstance(one(remote, item), Seen)
     finally:
-        remote.noise.write_text("")
+        remote.greet("")
+
+
+def test_a_login_that_prints_too_much(remote: Sshd, far: Far) -> None:
+    item = far.job(1, START)
+    remote.greet("head -c 3000000 /dev/zero | tr '\\0' x")
+    try:
+        with pytest.raises(BackendUnreachable, match="login"):
+            ask(remote, item)
+    finally:
+        remote.greet("")
+    assert isinstance(one(remote, item), Seen)
 
 
 def test_a_key_that_is_refused(remote: Sshd, far: Far) -> None:
