@@ -7,13 +7,13 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from gangamon import ssh
 from gangamon.backends import examine
 from gangamon.backends.remote import RemoteBackend
 from gangamon.domain.lane import Lane
@@ -50,7 +50,7 @@ def server() -> Iterator[Sshd]:
 def remote(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
     """Asked by this process, over a connection that is not there yet."""
     monkeypatch.setenv("PATH", str(server.bin), prepend=":")
-    monkeypatch.setattr(tempfile, "tempdir", str(server.temporary))
+    monkeypatch.setattr(ssh, "_sockets", lambda: str(server.temporary))
     yield server
     server.connection().close()
 

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gangamon import ssh
 from gangamon.adapter.handover import remote_job
 from gangamon.backends.remote import look
 from gangamon.backends.remote.backend import RemoteBackend
@@ -89,6 +90,23 @@ def test_hosts(text: str, host: Host) -> None:
 def test_what_is_no_host(text: str) -> None:
     with pytest.raises(BadInput):
         Host.parse(text)
+
+
+def test_sockets_lie_where_nobody_else_comes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A directory that another could have made, or can enter, is not used."""
+    monkeypatch.setattr(ssh.tempfile, "gettempdir", lambda: str(tmp_path))
+    place = Path(ssh._sockets())
+    assert place.stat().st_mode & 0o777 == 0o700
+    assert ssh._sockets() == str(place)
+    place.chmod(0o755)
+    with pytest.raises(BackendUnreachable, match="mode 0700"):
+        ssh._sockets()
+    place.rmdir()
+    place.symlink_to(tmp_path)
+    with pytest.raises(BackendUnreachable, match="mode 0700"):
+        ssh._sockets()
 
 
 def test_where_ganga_says_it_lies(tmp_path: Path) -> None:
