@@ -107,7 +107,7 @@ def test_redis_that_is_away_is_said_soon(tmp_path: Path, monkeypatch: pytest.Mon
     [
         (enqueue([], total=1), ["jobs: got []"]),
         (enqueue([spec(0), spec(0)]), ["jobs: a sub id stands twice"]),
-        (enqueue(1, lane=Lane("Batch", "c")), ["lane: unknown backend 'Batch'; accepted: Local"]),
+        (enqueue(1, lane=Lane("Batch", "c")), ["lane: unknown backend 'Batch'; accepted: "]),
         (enqueue(1, workspace="x"), ["workspace: got 'x'; accepted: an absolute path"]),
         (enqueue(1, workspace="/a/\udcff"), ["command: holds what is not Unicode"]),
         (
