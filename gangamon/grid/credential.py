@@ -155,8 +155,10 @@ def _ends(path: str, pem: bytes) -> float:
             at = _inner(body, at)[2]
         validity = _inner(body, at)[1]
         tag, value, _ = _inner(validity, _inner(validity, 0)[2])
-        form = "%y%m%d%H%M%SZ%z" if tag == 0x17 else "%Y%m%d%H%M%SZ%z"
-        return datetime.strptime(value.decode("ascii") + "+0000", form).timestamp()
+        text = value.decode("ascii") + "+0000"
+        if tag == 0x17:
+            return datetime.strptime(text, "%y%m%d%H%M%SZ%z").timestamp()
+        return datetime.strptime(text, "%Y%m%d%H%M%SZ%z").timestamp()
     except (binascii.Error, IndexError, ValueError, OverflowError) as error:
         raise CredentialMissing(f"{path}: a certificate in it cannot be read") from error
 
