@@ -31,6 +31,7 @@ from gangamon.protocols.store import (
     Lag,
     LaneRecord,
     Master,
+    Outcome,
     Polite,
     Rescued,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "Master",
     "MergeOrder",
     "News",
+    "Outcome",
     "Polite",
     "PollItem",
     "PostProcessor",
