@@ -37,13 +37,14 @@ def insert(count, name="gangamon", owner="tester"):
 
 
 def status(ids, major, minor="", application="", site=""):
-    """As from a pilot, or by force where DIRAC would not let it."""
+    """As from a pilot, or by force where DIRAC would not let it. The status is the last: whoever
+    sees it sees the rest."""
     for job in ids:
-        good(UPDATE.setJobStatus(job, major, minor, "gangamon", None, True))
-        if application:
-            good(UPDATE.setJobApplicationStatus(job, application, "gangamon"))
         if site:
             good(UPDATE.setJobSite(job, site))
+        if application:
+            good(UPDATE.setJobApplicationStatus(job, application, "gangamon"))
+        good(UPDATE.setJobStatus(job, major, minor, "gangamon", None, True))
 
 
 def parameter(job, name, value):
