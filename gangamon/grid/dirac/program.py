@@ -269,8 +269,12 @@ def listen(lines, requests):
     leave()
 
 
+LEAVING = threading.Lock()
+
+
 def leave():
     """Now, whatever is under way: the one who asked is gone."""
+    LEAVING.acquire()  # for good: whoever is second must not end this before the folder is gone
     place = os.environ.get("TMPDIR", "")
     if os.path.basename(place).startswith("gangamon-dirac-"):
         shutil.rmtree(place, ignore_errors=True)
@@ -293,8 +297,11 @@ def main():
             line = requests.get(timeout=IDLE)
         except queue.Empty:
             leave()
-        out.write(json.dumps(answer_to(line)) + "\n")
-        out.flush()
+        try:
+            out.write(json.dumps(answer_to(line)) + "\n")
+            out.flush()
+        except OSError:  # nobody reads it
+            leave()
 
 
 if __name__ == "__main__":
