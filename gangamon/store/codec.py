@@ -8,9 +8,10 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any, cast
 
-from gangamon.domain.command import JobSpec, MergerSpec
+from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec
 from gangamon.domain.job import Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
+from gangamon.domain.observation import Check
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import Master
 
@@ -60,6 +61,7 @@ def dump_facts(job: Job) -> str:
         "h": [
             [e.attempt, e.restart, e.status.value, round(e.at, 3), e.source] for e in job.history
         ],
+        "ck": [asdict(check) for check in job.checks],
     }
     return dumps({key: value for key, value in facts.items() if value})
 
@@ -92,6 +94,7 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
         else None,
         attributes=facts.get("at", {}),
         history=tuple([_entry(*row) for row in facts.get("h", ())]),
+        checks=tuple([Check(**check) for check in facts.get("ck", ())]),
     )
 
 
@@ -102,13 +105,18 @@ def _entry(attempt: int, restart: int, status: str, at: float, source: str) -> E
 
 
 def dump_update(sub: int, job: Job) -> str:
-    """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at]."""
-    times = [job.evidence.ended_at, job.evidence.started_at] if job.evidence else [None, None]
-    return dumps([sub, job.attempt, job.restart, job.status.value, dict(job.attributes), *times])
+    """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at], and
+    the checks, if there were any."""
+    rest: list[Any] = [None, None]
+    if job.evidence:
+        rest = [job.evidence.ended_at, job.evidence.started_at]
+    if job.checks:
+        rest.append([asdict(check) for check in job.checks])
+    return dumps([sub, job.attempt, job.restart, job.status.value, dict(job.attributes), *rest])
 
 
-def dump_mergers(mergers: tuple[MergerSpec, ...]) -> str:
-    return dumps([asdict(merger) for merger in mergers])
+def dump_parts(parts: Sequence[MergerSpec | CheckerSpec]) -> str:
+    return dumps([asdict(part) for part in parts])
 
 
 def load_master(
@@ -123,6 +131,16 @@ def load_master(
     mergers = tuple(
         MergerSpec(**{**merger, "files": tuple(merger["files"])})
         for merger in json.loads(fields["mergers"])
+    )
+    checkers = tuple(
+        CheckerSpec(
+            **{
+                **checker,
+                "files": tuple(checker["files"]),
+                "search_strings": tuple(checker["search_strings"]),
+            }
+        )
+        for checker in json.loads(fields.get("checkers", "[]"))
     )
     return Master(
         owner=owner,
@@ -144,4 +162,5 @@ def load_master(
             key[2:]: json.loads(value) for key, value in fields.items() if key.startswith("r:")
         },
         wish=rates.get(lane.backend),
+        checkers=checkers,
     )
