@@ -96,7 +96,20 @@ class Job:
         made.__dict__.update(self.__dict__, **changes)
         return made
 
+    def same_version(self, other: Job) -> bool:
+        """``self.version == other.version``, without making either."""
+        return (
+            RANK[self.status] == RANK[other.status]
+            and self.restart == other.restart
+            and self.attempt == other.attempt
+        )
 
+
+#: Of which a stored job differs in little: its copies are made by ``but``.
+BLANK = Job("", 1, JobStatus.SUBMITTED)
+
+
+@lru_cache(maxsize=1024)
 def encode_state(attempt: int, restart: int, status: JobStatus) -> str:
     """The state string the store compares and swaps, e.g. ``00001.0000.2:running``.
 

@@ -26,6 +26,9 @@ class JobStatus(str, Enum):
     def __str__(self) -> str:
         return self.value
 
+    # Enum's own is Python code, and runs for each look into the tables below.
+    __hash__ = str.__hash__
+
 
 #: Order of statuses within one (attempt, restart). A commit applies only if it grows.
 RANK: dict[JobStatus, int] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 from gangamon.domain.effect import Stage
 from gangamon.domain.job import HISTORY_LENGTH, MOST_RESTARTS, Entry, Evidence, Job
@@ -38,8 +39,7 @@ class AbsencePolicy:
     gap: float = 600.0
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """The job after an observation, and what must now be done."""
 
     job: Job
@@ -47,7 +47,7 @@ class Step:
 
     def moved(self, before: Job) -> bool:
         """Whether this is a transition and not only new facts."""
-        return self.job is not before and self.job.version != before.version
+        return self.job is not before and not self.job.same_version(before)
 
 
 def needs_second_source(job: Job, policy: AbsencePolicy) -> bool:
@@ -62,10 +62,12 @@ def advance(job: Job, observation: Observation, policy: AbsencePolicy, now: floa
     status carries evidence; ``Unreachable`` changes nothing. An unmapped code moves no job on; that
     the backend started the job over counts whatever code it has.
     """
-    if isinstance(observation, Unreachable) or job.status in FINAL:
+    if job.status in FINAL:
         return Step(job)
     if isinstance(observation, Seen):
         return _seen(job, observation, now)
+    if isinstance(observation, Unreachable):
+        return Step(job)
     if isinstance(observation, Absent):
         return _absent(job, observation, policy, now)
     if isinstance(observation, Fetched):
@@ -127,7 +129,7 @@ def _known(job: Job, seen: Seen) -> bool:
         and (not seen.site or job.site == seen.site)
         and not (job.absences or job.absent_for or job.stale)
         and job.absent_at is None
-        and seen.attributes.items() <= job.attributes.items()
+        and (seen.attributes == job.attributes or seen.attributes.items() <= job.attributes.items())
     )
 
 

@@ -39,6 +39,7 @@ from gangamon.protocols.store import (
     Lag,
     LaneRecord,
     Master,
+    Outcome,
     Polite,
     Rescued,
 )
@@ -71,6 +72,7 @@ __all__ = [
     "Master",
     "MergeOrder",
     "News",
+    "Outcome",
     "Polite",
     "PollItem",
     "PostProcessor",

@@ -78,6 +78,17 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What an answer means for one member of a claim: steps to apply, and the seconds until it is
+    due once more, None: never."""
+
+    member: str
+    master: Master
+    changes: Sequence[Change]
+    again: float | None
+
+
+@dataclass(frozen=True)
 class Committed:
     """``applied``: transitions that took place; ``refused``: those whose job had moved on;
     ``due``: the stages that this commit made due, by queue."""
@@ -295,6 +306,11 @@ class JobStore(Protocol):
         An empty ``token`` is the owner's own word, ``member`` its command's id: nothing is
         released, and nothing is applied if that command was acknowledged before (another pass was
         faster, and the jobs may have been submitted anew since)."""
+        ...
+
+    def commit_all(self, token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:
+        """``commit`` of many members of one claim, aligned, each by itself but sent together; None
+        for those that the claim no longer holds."""
         ...
 
     def commit_stage(

@@ -22,6 +22,7 @@ from gangamon.protocols import (
     JobStore,
     Lag,
     LaneRecord,
+    Outcome,
     PollItem,
 )
 from gangamon.services.due import Dispatcher, members_of
@@ -122,30 +123,30 @@ class Poll:
         rounds = -(-record.batches // members_of(backend.limits))
         took = query.longest * max(1, rounds)
         interval = backend.limits.cadence.interval(record.interval, took, moved)
-        applied = 0
-        lags: list[Lag] = []
-        due: list[str] = []
+        outcomes = []
         for batch in batches:
             after = steps[batch.id]
             changes = [
                 Change(sub, batch.jobs[sub], step)
                 for sub, step in after.items()
-                if step.job != batch.jobs[sub]
+                if step.job is not batch.jobs[sub] and step.job != batch.jobs[sub]
             ]
             live = any(step.job.status in POLLED for step in after.values())
             every = backend.limits.cadence.wished(batch.master.wish, interval, took)
-            try:
-                done = self._store.commit(
-                    claim.token, batch.id, batch.master, changes, every if live else None
-                )
-            except LeaseLost as error:
-                log.warning("%s: not committed, another has it", error)
+            outcomes.append(Outcome(batch.id, batch.master, changes, every if live else None))
+        applied = 0
+        lags: list[Lag] = []
+        due: list[str] = []
+        committed = self._store.commit_all(claim.token, outcomes)
+        for batch, outcome, done in zip(batches, outcomes, committed, strict=True):
+            if done is None:
+                log.warning("%s: not committed, another has it", batch.id)
                 continue
             applied += done.applied
             due += done.due
             lags += [
                 Lag(now - c.step.job.evidence.ended_at, batch.every)
-                for c in changes
+                for c in outcome.changes
                 if c.step.effects and c.step.job.evidence and c.step.job.evidence.ended_at
             ]
         self._dispatcher.push(due)

@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any, cast
 
 from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec
-from gangamon.domain.job import Entry, Evidence, Job, decode_state
+from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import Master
 
-#: One for all: ``json.dumps`` would make one for each call.
-_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+def _encoder() -> Callable[[object], str]:
+    """Compact json with sorted keys. ``JSONEncoder.encode`` makes json's C encoder anew for each
+    call, which takes longer than what it then encodes: so one is made here for all."""
+    plain = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+    make = getattr(json.encoder, "c_make_encoder", None)  # there is none but in CPython
+    if make is None:
+        return plain.encode
+    quote = json.encoder.encode_basestring_ascii
+    encode = make(None, plain.default, quote, None, ":", ",", True, False, True)
+    return lambda value: "".join(encode(value, 0))
+
+
+dumps = _encoder()
 
 #: What needs not be written of an evidence. An exit code of 0 is not its default, and is written.
 _DEFAULTS = {field.name: field.default for field in fields(Evidence)}
@@ -24,9 +36,16 @@ _DEFAULTS = {field.name: field.default for field in fields(Evidence)}
 
 _STATUSES = {status.value: status for status in JobStatus}
 
-
-def dumps(value: object) -> str:
-    return _ENCODER.encode(value)
+#: Facts that are a field of the job as they are, and are left out where it says nothing.
+_FIELDS = {
+    "ns": "native_status",
+    "u": "unmapped",
+    "site": "site",
+    "abs": "absences",
+    "absat": "absent_at",
+    "stale": "stale",
+}
+_LOADED = {**_FIELDS, "absfor": "absent_for", "at": "attributes"}
 
 
 def loads(texts: Iterable[str | None]) -> list[Any]:
@@ -46,24 +65,30 @@ def load_spec(sub: int, state: str, spec: Sequence[Any]) -> JobSpec:
     return JobSpec(sub, attempt, status, native_id, extra)
 
 
-def dump_facts(job: Job) -> str:
-    facts: dict[str, Any] = {
-        "ns": job.native_status,
-        "u": job.unmapped,
-        "site": job.site,
-        "v": job.verdict.value if job.verdict else None,
-        "abs": job.absences,
-        "absat": job.absent_at,
-        "absfor": round(job.absent_for, 3),
-        "stale": job.stale,
-        "ev": job.evidence and _evidence(job.evidence, job.native_status),
-        "at": dict(job.attributes),
-        "h": [
-            [e.attempt, e.restart, e.status.value, round(e.at, 3), e.source] for e in job.history
-        ],
-        "ck": [asdict(check) for check in job.checks],
-    }
-    return dumps({key: value for key, value in facts.items() if value})
+def dump_facts(job: Job, attributes: str) -> str:
+    """``attributes``: the job's, as ``dumps`` writes them."""
+    fields = vars(job)
+    facts = {key: value for key, name in _FIELDS.items() if (value := fields[name])}
+    if job.absent_for:
+        facts["absfor"] = round(job.absent_for, 3)
+    if job.verdict:
+        facts["v"] = job.verdict.value
+    if job.evidence:
+        facts["ev"] = _evidence(job.evidence, job.native_status)
+    if job.checks:
+        facts["ck"] = [asdict(check) for check in job.checks]
+    rest = dumps(facts)[1:]
+    entries = ",".join(
+        [_dump_entry(e.attempt, e.restart, e.status, e.at, e.source) for e in job.history]
+    )
+    at = "" if attributes == "{}" else f'"at":{attributes},'
+    return f'{{{at}"h":[{entries}]{"," if facts else ""}{rest}'
+
+
+@lru_cache(maxsize=4096)
+def _dump_entry(attempt: int, restart: int, status: JobStatus, at: float, source: str) -> str:
+    """Written once for all jobs that moved in the same commit, which are many."""
+    return dumps([attempt, restart, status.value, round(at, 3), source])
 
 
 def _evidence(evidence: Evidence, native_status: str) -> dict[str, Any]:
@@ -74,28 +99,24 @@ def _evidence(evidence: Evidence, native_status: str) -> dict[str, Any]:
 
 def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
     attempt, restart, status = decode_state(state)
-    evidence = facts.get("ev")
-    verdict = facts.get("v")
-    return Job(
-        fqid=fqid,
-        attempt=attempt,
-        restart=restart,
-        status=status,
-        native_status=facts.get("ns", ""),
-        unmapped=facts.get("u", False),
-        site=facts.get("site", ""),
-        verdict=_STATUSES[verdict] if verdict else None,
-        absences=facts.get("abs", 0),
-        absent_at=facts.get("absat"),
-        absent_for=facts.get("absfor", 0.0),
-        stale=facts.get("stale", False),
-        evidence=Evidence(**{"native_status": facts.get("ns", ""), **evidence})
-        if evidence
-        else None,
-        attributes=facts.get("at", {}),
-        history=tuple([_entry(*row) for row in facts.get("h", ())]),
-        checks=tuple([Check(**check) for check in facts.get("ck", ())]),
-    )
+    fields: dict[str, Any] = {
+        "fqid": fqid,
+        "attempt": attempt,
+        "restart": restart,
+        "status": status,
+    }
+    for key, value in facts.items():
+        if key == "h":
+            fields["history"] = tuple([_entry(*row) for row in value])
+        elif key == "v":
+            fields["verdict"] = _STATUSES[value]
+        elif key == "ev":
+            fields["evidence"] = Evidence(**{"native_status": facts.get("ns", ""), **value})
+        elif key == "ck":
+            fields["checks"] = tuple([Check(**check) for check in value])
+        elif key in _LOADED:
+            fields[_LOADED[key]] = value
+    return BLANK.but(**fields)
 
 
 @lru_cache(maxsize=4096)
@@ -104,15 +125,14 @@ def _entry(attempt: int, restart: int, status: str, at: float, source: str) -> E
     return Entry(attempt, restart, _STATUSES[status], at, source)
 
 
-def dump_update(sub: int, job: Job) -> str:
+def dump_update(sub: int, job: Job, attributes: str) -> str:
     """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at], and
-    the checks, if there were any."""
-    rest: list[Any] = [None, None]
+    the checks, if there were any. ``attributes`` as in ``dump_facts``."""
+    times = "null,null"
     if job.evidence:
-        rest = [job.evidence.ended_at, job.evidence.started_at]
-    if job.checks:
-        rest.append([asdict(check) for check in job.checks])
-    return dumps([sub, job.attempt, job.restart, job.status.value, dict(job.attributes), *rest])
+        times = dumps([job.evidence.ended_at, job.evidence.started_at])[1:-1]
+    checks = f",{dumps([asdict(check) for check in job.checks])}" if job.checks else ""
+    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
 
 
 def dump_parts(parts: Sequence[MergerSpec | CheckerSpec]) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from gangamon.domain.effect import Stage, following
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Change, Committed, Master
+from gangamon.protocols import Change, Committed, Master, Outcome
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
-from gangamon.store.keys import job_member, master_member
+from gangamon.store.connection import translated
+from gangamon.store.keys import master_member
+
+#: What is sent at once: so many changes, where a member without any counts as EACH.
+PORTION, EACH = 500, 10
 
 
 class Commits(StoreBase):
-    """See ``protocols.JobStore``: commit, commit_stage."""
+    """See ``protocols.JobStore``: commit, commit_all, commit_stage."""
 
     def commit(
         self,
@@ -26,16 +30,63 @@ class Commits(StoreBase):
         again: float | None,
         aligned: bool = True,
     ) -> Committed:
+        self._check()
+        keys, args = self._call(token, member, master, changes, again, aligned)
+        done = _committed(self._run("commit", keys, args), changes, master)
+        if done is None:
+            raise LeaseLost(f"claim {token} no longer holds {member}")
+        return done
+
+    def commit_all(self, token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:
+        self._check()
+        done: list[Committed | None] = []
+        for some in _portions(outcomes):
+            calls = [self._call(token, o.member, o.master, o.changes, o.again, True) for o in some]
+            with translated(self.url):
+                answers = self._scripts.run_all("commit", calls)
+            done += [
+                _committed(answer, outcome.changes, outcome.master)
+                for answer, outcome in zip(answers, some, strict=True)
+            ]
+        return done
+
+    def _call(
+        self,
+        token: str,
+        member: str,
+        master: Master,
+        changes: Sequence[Change],
+        again: float | None,
+        aligned: bool,
+    ) -> tuple[list[str], list[str | int | float]]:
+        """Keys and arguments of the verb."""
         owner, repository = master.owner, master.repository
         base = self.keys.master(owner, repository, master.id)
         fetch, merge = f"fetch.{owner}", f"merge.{owner}"
         queue = self._queue_of(member, master)
-        interval = "" if again is None else str(max(1, round(again * 1000)))
-        self._check()
+        claim, leases, slots = self._claim_keys(token, queue)
+        keys = [
+            claim if token else self.keys.of("taken", owner),
+            leases,
+            slots,
+            self.keys.waiting(queue, member),
+            self.keys.of("tries", queue),
+            base,
+            f"{base}:state",
+            f"{base}:facts",
+            self.keys.updates(owner, repository),
+            self.keys.due(fetch),
+            self.keys.due(merge),
+            self.keys.of("queues"),
+            self.keys.of("strikes", queue),
+            self.keys.of("b", member) if queue.startswith("poll.") else "",
+            self.keys.of("dead"),
+            self.keys.of("epoch"),
+        ]
         args: list[str | int | float] = [
             token,
             member,
-            interval,
+            "" if again is None else str(max(1, round(again * 1000))),
             "1" if aligned else "0",
             master.id,
             f"{owner}:{repository}:{master.id}",
@@ -43,55 +94,18 @@ class Commits(StoreBase):
             merge,
         ]
         for change in changes:
-            args += self._change(master, change)
-        claim, leases, slots = self._claim_keys(token, queue)
-        answer = self._run(
-            "commit",
-            [
-                claim if token else self.keys.of("taken", owner),
-                leases,
-                slots,
-                self.keys.waiting(queue, member),
-                self.keys.of("tries", queue),
-                base,
-                f"{base}:state",
-                f"{base}:facts",
-                self.keys.updates(owner, repository),
-                self.keys.due(fetch),
-                self.keys.due(merge),
-                self.keys.of("queues"),
-                self.keys.of("strikes", queue),
-                self.keys.of("b", member) if queue.startswith("poll.") else "",
-                self.keys.of("dead"),
-                self.keys.of("epoch"),
-            ],
-            args,
-        )
-        if answer[0] == -1:
-            raise LeaseLost(f"claim {token} no longer holds {member}")
-        if answer[0] == -2:
-            return Committed(0, len(changes))
-        due = (fetch,) * (answer[2] > 0) + (merge,) * (answer[3] > 0)
-        return Committed(answer[0], answer[1], due)
-
-    def _change(self, master: Master, change: Change) -> list[str | int | float]:
-        before, after = change.before, change.step.job
-        moved = change.step.moved(before)
-        fetch = ""
-        if Stage.FETCH in change.step.effects:
-            fetch = job_member(
-                master.owner, master.repository, master.id, change.sub, after.attempt
+            before, after = change.before, change.step.job
+            moved = change.step.moved(before)
+            attributes = codec.dumps(dict(after.attributes))
+            args += (
+                change.sub,
+                before.state,
+                after.state if moved else "",
+                codec.dump_facts(after, attributes),
+                codec.dump_update(change.sub, after, attributes) if moved else "",
+                after.attempt if Stage.FETCH in change.step.effects else "",
             )
-        return [
-            change.sub,
-            before.state,
-            after.state if moved else "",
-            before.status.value,
-            after.status.value,
-            codec.dump_facts(after),
-            codec.dump_update(change.sub, after) if moved else "",
-            fetch,
-        ]
+        return keys, args
 
     def commit_stage(
         self,
@@ -135,3 +149,27 @@ class Commits(StoreBase):
         if answer == -1:
             raise LeaseLost(f"claim {token} no longer holds {member}")
         return Committed(answer, 1 - answer, (next_queue,) if answer and next_queue else ())
+
+
+def _portions(outcomes: Sequence[Outcome]) -> Iterator[list[Outcome]]:
+    """As many at once as Redis may have before it, and this process in its hands."""
+    some: list[Outcome] = []
+    size = 0
+    for outcome in outcomes:
+        some.append(outcome)
+        size += len(outcome.changes) + EACH
+        if size >= PORTION:
+            yield some
+            some, size = [], 0
+    if some:
+        yield some
+
+
+def _committed(answer: list[int], changes: Sequence[Change], master: Master) -> Committed | None:
+    if answer[0] == -1:
+        return None
+    if answer[0] == -2:
+        return Committed(0, len(changes))
+    owner = master.owner
+    due = (f"fetch.{owner}",) * (answer[2] > 0) + (f"merge.{owner}",) * (answer[3] > 0)
+    return Committed(answer[0], answer[1], due)

@@ -86,7 +86,7 @@ class Intake(Reads):
                 spec.status.value,
                 job.state,
                 codec.dump_spec(spec),
-                codec.dump_facts(job),
+                codec.dump_facts(job, "{}"),
             ]
         answer = self._run(
             "take_in",

@@ -89,9 +89,5 @@ def batch_member(owner: str, repository: str, master: int, number: int) -> str:
     return f"{owner}:{repository}:{master}:{number}"
 
 
-def job_member(owner: str, repository: str, master: int, sub: int, attempt: int) -> str:
-    return f"{owner}:{repository}:{master}:{sub}@{attempt}"
-
-
 def master_member(owner: str, repository: str, master: int, attempt: int) -> str:
     return f"{owner}:{repository}:{master}@{attempt}"

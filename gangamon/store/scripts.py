@@ -7,6 +7,7 @@ from importlib import resources
 from typing import Any
 
 import redis
+from redis.exceptions import NoScriptError
 
 VERBS = (
     "take_in",
@@ -37,6 +38,7 @@ class Scripts:
     """Registered once per connection pool; loaded again by itself where Redis forgot them."""
 
     def __init__(self, connection: redis.Redis) -> None:
+        self._connection = connection
         folder = resources.files("gangamon.store") / "lua"
         library = (folder / "_lib.lua").read_text(encoding="utf-8")
         self._scripts = {
@@ -48,3 +50,29 @@ class Scripts:
 
     def run(self, verb: str, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
         return self._scripts[verb](keys=list(keys), args=list(args))
+
+    def run_all(
+        self, verb: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
+    ) -> list[Any]:
+        """The answers of many calls (keys, args), sent at once; each is one script of its own.
+        Where some fail the others have run, and the first error is raised."""
+        script = self._scripts[verb]
+        answers = self._send(script.sha, calls)
+        if any(isinstance(answer, NoScriptError) for answer in answers):
+            self._connection.script_load(script.script)
+            again = [n for n, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+            late = self._send(script.sha, [calls[n] for n in again])
+            for n, answer in zip(again, late, strict=True):
+                answers[n] = answer
+        for answer in answers:
+            if isinstance(answer, Exception):
+                raise answer
+        return answers
+
+    def _send(
+        self, sha: str, calls: Sequence[tuple[Sequence[str], Sequence[str | int | float]]]
+    ) -> list[Any]:
+        pipe = self._connection.pipeline(transaction=False)
+        for keys, args in calls:
+            pipe.evalsha(sha, len(keys), *keys, *args)
+        return pipe.execute(raise_on_error=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import fakeredis
 import pytest
+import redis
 
 from gangamon.domain.effect import Stage
 from gangamon.domain.job import Job
@@ -14,7 +15,7 @@ from gangamon.domain.observation import Fetched, Observation, Seen
 from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Change, Claim
+from gangamon.protocols import Change, Claim, Outcome
 from gangamon.store.inbox import ClientStore
 from gangamon.store.keys import Keys
 from gangamon.store.redis import RedisStore
@@ -39,9 +40,10 @@ RUNNING = Seen("running", JobStatus.RUNNING, "test", attributes={"id": 5})
 class Rig:
     """A store with a registered repository, and shorthand for what the services do with it."""
 
-    def __init__(self, store: RedisStore, client: ClientStore) -> None:
+    def __init__(self, store: RedisStore, client: ClientStore, connection: redis.Redis) -> None:
         self.store = store
         self.client = client
+        self.connection = connection
         store.register(OWNER, register())
 
     def take(
@@ -91,7 +93,9 @@ def rig(request: pytest.FixtureRequest, tmp_path: Path) -> Rig:
         connection, url = private.connection(), private.url
         connection.flushall()
     return Rig(
-        RedisStore(url, "gm", connection=connection), ClientStore(url, "gm", connection=connection)
+        RedisStore(url, "gm", connection=connection),
+        ClientStore(url, "gm", connection=connection),
+        connection,
     )
 
 
@@ -196,6 +200,58 @@ def test_commit_applies_only_to_the_job_as_it_was_read(rig: Rig) -> None:
     )
     assert (done.applied, done.refused) == (1, 1)
     assert rig.store.jobs(the_master(rig.store), [0])[0].status is JobStatus.RUNNING
+
+
+def test_many_commits_are_sent_together(rig: Rig) -> None:
+    """Each by itself: one that the claim no longer holds hinders no other; also where Redis has
+    forgotten its scripts."""
+    for master in (7, 8, 9):
+        rig.store.enqueue(OWNER, "", enqueue(2, f"e{master}", master))
+    claim = rig.take()
+    batches = {batch.master.id: batch for batch in rig.store.batches(claim.members)}
+    rig.store.postpone(claim.token, claim.queue, batches[8].id, 1000.0)
+    rig.connection.script_flush()
+    seen = {7: {0: RUNNING, 1: DONE}, 8: {0: RUNNING}, 9: {}}
+    outcomes = [
+        Outcome(
+            batches[master].id,
+            batches[master].master,
+            [
+                Change(sub, job, advance(job, what, AbsencePolicy(), 10.0))
+                for sub, what in answers.items()
+                for job in [batches[master].jobs[sub]]
+            ],
+            5.0,
+        )
+        for master, answers in seen.items()
+    ]
+    done = rig.store.commit_all(claim.token, outcomes)
+    assert [d and d.applied for d in done] == [2, None, 0]
+    assert done[0] is not None and done[0].due == (f"fetch.{OWNER}",)
+    states = {m: rig.store.jobs(the_master(rig.store, m), [0])[0].status for m in seen}
+    assert states == {7: JobStatus.RUNNING, 8: JobStatus.SUBMITTED, 9: JobStatus.SUBMITTED}
+    assert not rig.store.commit_all(claim.token, [])
+
+
+def test_more_commits_than_are_sent_at_once(rig: Rig) -> None:
+    for master in range(1, 121):
+        rig.store.enqueue(OWNER, "", enqueue(10, f"e{master}", master))
+    claim = rig.take(members=200)
+    batches = rig.store.batches(claim.members)
+    outcomes = [
+        Outcome(
+            batch.id,
+            batch.master,
+            [
+                Change(sub, job, advance(job, RUNNING, AbsencePolicy(), 10.0))
+                for sub, job in batch.jobs.items()
+            ],
+            5.0,
+        )
+        for batch in batches
+    ]
+    done = rig.store.commit_all(claim.token, outcomes)
+    assert [d and d.applied for d in done] == [10] * 120
 
 
 def test_the_owners_word_counts_once(rig: Rig) -> None:

@@ -98,7 +98,7 @@ def end(folder: Path, code: int = 0) -> None:
 
 
 BAD = {
-    "unknown backend": ({"lane": "Slurmy|host|-"}, ("lane", "'Slurmy'", "accepted: Local")),
+    "unknown backend": ({"lane": "Slurmy|host|-"}, ("lane", "'Slurmy'", "accepted: ", "Local")),
     "missing field": ({"workspace": None}, ("workspace: missing", "accepted")),
     "outside the roots": ({"workspace": "/etc/1"}, ("workspace: got '/etc/1'", "roots")),
     "dots in a path": ({"workspace": "/tmp/../etc"}, ("workspace: got '/tmp/../etc'",)),

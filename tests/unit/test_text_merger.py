@@ -182,7 +182,9 @@ def test_an_output_that_is_an_input(master: Master) -> None:
     assert path.read_bytes() == b"0"
 
 
-@pytest.mark.parametrize("bad", [b"no gzip", gzip.compress(b"x" * 100)[:-9]])
+@pytest.mark.parametrize(
+    "bad", [b"no gzip", gzip.compress(b"x" * 100)[:-9]], ids=["something else", "cut off"]
+)
 def test_an_input_that_is_no_gzip(master: Master, bad: bytes) -> None:
     """The merge fails for good, says so in the summary as Ganga does, and leaves nothing else."""
     path = master.put(0, "out.txt.gz", bad)

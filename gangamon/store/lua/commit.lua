@@ -4,8 +4,8 @@
 --      15 dead  16 epoch
 -- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 '1': on the grid of that interval
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue, then per job:
---      sub, expected state, new state ('' = only facts), old status, new status, facts, update,
---      fetch member ('' = none)
+--      sub, expected state, new state ('' = only facts), facts, update, attempt to be fetched
+--      ('' = none)
 -- The owner's own word has no claim: KEYS 1 the commands taken in, ARGV 1 '', 2 the command's id.
 -- Returns {applied, refused, fetches due, merge due} | {-1} (not our claim) | {-2} (master gone)
 local held = ARGV[1] ~= ''
@@ -15,7 +15,7 @@ if redis.call('EXISTS', KEYS[6]) == 0 then
   if held then release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]) end
   return {-2}
 end
-for i = 9, #ARGV, 8 do
+for i = 9, #ARGV, 6 do
   local new = ARGV[i + 2]
   if new ~= '' and string.sub(new, 1, 12) <= string.sub(ARGV[i + 1], 1, 12) then
     return redis.error_reply('version must grow: ' .. ARGV[i + 1] .. ' -> ' .. new)
@@ -25,31 +25,32 @@ local now = now_ms()
 local applied, refused, fetches, updates = 0, 0, 0, {}
 -- Few calls with many fields: a call for each field would double the time.
 local subs, found, states, facts, counts = {}, {}, {}, {}, {}
-for i = 9, #ARGV, 8 do subs[#subs + 1] = ARGV[i] end
+for i = 9, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
 slices(subs, function(...)
   for _, state in ipairs(redis.call('HMGET', KEYS[7], ...)) do found[#found + 1] = state end
 end)
 for j, sub in ipairs(subs) do
-  local i = 1 + 8 * j
+  local i = 3 + 6 * j
   if found[j] ~= ARGV[i + 1] then
     refused = refused + 1
   else
     facts[#facts + 1] = sub
-    facts[#facts + 1] = ARGV[i + 5]
+    facts[#facts + 1] = ARGV[i + 3]
     if ARGV[i + 2] ~= '' then
       states[#states + 1] = sub
       states[#states + 1] = ARGV[i + 2]
-      counts[ARGV[i + 3]] = (counts[ARGV[i + 3]] or 0) - 1
-      counts[ARGV[i + 4]] = (counts[ARGV[i + 4]] or 0) + 1
-      updates[#updates + 1] = ARGV[i + 6]
+      local old, new = string.sub(ARGV[i + 1], 14), string.sub(ARGV[i + 2], 14)
+      counts[old] = (counts[old] or 0) - 1
+      counts[new] = (counts[new] or 0) + 1
+      updates[#updates + 1] = ARGV[i + 4]
       applied = applied + 1
       if not held then -- whatever of it was set aside: its owner has ended it
         local name = ARGV[6] .. ':' .. sub
         local attempt = string.format('%d', tonumber(string.sub(ARGV[i + 1], 1, 5)))
         redis.call('HDEL', KEYS[15], name, name .. '@' .. attempt)
       end
-      if ARGV[i + 7] ~= '' then
-        redis.call('ZADD', KEYS[10], now, ARGV[i + 7])
+      if ARGV[i + 5] ~= '' then
+        redis.call('ZADD', KEYS[10], now, ARGV[6] .. ':' .. sub .. '@' .. ARGV[i + 5])
         fetches = fetches + 1
       end
     end

@@ -20,6 +20,7 @@ from gangamon.protocols import FetchOrder
 from gangamon.testing.conformance import FetcherCase, FetcherConformance, snapshot
 from gangamon.testing.factories import fetch_order
 from tests.integration.backends.dirac import Dirac
+from tests.support.waiting import until
 
 FILES = {"std.out": "hello\n", "Ganga_Executable.log": "from the application\n"}
 
@@ -194,7 +195,14 @@ def test_the_store_is_away(dirac_site: Dirac, jobs: Mapping[str, int], output: P
             DiracFetcher().fetch(asked)
     finally:
         dirac_site.start_services()
-    assert len(DiracFetcher().fetch(asked).files) == 4
+
+    def fetched() -> list[str]:
+        try:
+            return list(DiracFetcher().fetch(asked).files)
+        except StorageAway:  # a service that has just begun may refuse its first connections
+            return []
+
+    assert len(until(fetched, 120, "the store is back")) == 4
 
 
 def test_the_proxy_is_missing(dirac_site: Dirac, jobs: Mapping[str, int], output: Path) -> None:

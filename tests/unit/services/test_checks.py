@@ -14,8 +14,6 @@ from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import to_wire
 from gangamon.protocols import CheckOrder, FetchOrder
 from gangamon.services.checks import run_checks
-from gangamon.store import codec
-from gangamon.testing import factories
 from tests.support.backend import DONE, FAILED
 from tests.support.commands import enqueue, register, spec, the_master
 from tests.support.rig import CHECK, FETCH, MERGE, NOTIFY, Rig
@@ -162,14 +160,6 @@ def test_a_checker_with_a_bug_is_left_to_the_session(rig: Rig) -> None:
     rig.begin(1, checkers=(BAD, WORSE, NO_STRINGS))
     said = run_checks(lambda _: Broken(), the_master(rig.store), 0)
     assert said == (Check("FileChecker", BAD.digest, True),)
-
-
-def test_checks_come_back_from_the_store() -> None:
-    """With the job, and not at all where there were none."""
-    checks = (Check("FileChecker", "ab", False, "why"), Check("FileChecker", "cd", True, "", "no"))
-    job = factories.job(JobStatus.FAILED, checks=checks)
-    assert codec.load_job(job.fqid, job.state, *codec.loads([codec.dump_facts(job)])) == job
-    assert "ck" not in codec.dump_facts(factories.job())
 
 
 def test_an_unknown_checker_is_refused(rig: Rig) -> None:

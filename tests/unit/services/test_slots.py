@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from gangamon.domain.lane import Lane
-from gangamon.protocols import Change, Committed, Master, Polite
+from gangamon.protocols import Committed, Outcome, Polite
 from gangamon.services.alarm import Alarm
 from tests.support.backend import DONE, RUNNING
 from tests.support.commands import LANE, OWNER, enqueue, withdraw
@@ -36,21 +36,14 @@ def test_the_next_query_does_not_wait_for_commits(rig: Rig) -> None:
     rig.backend.answers = [{"7.0": RUNNING, "8.0": RUNNING}]
     rig.dispatcher.push([POLL])
     (claim,) = rig.sent.claims
-    commit, sent = rig.store.commit, []
+    commit, sent = rig.store.commit_all, []
 
-    def watched(
-        token: str,
-        member: str,
-        master: Master,
-        changes: list[Change],
-        again: float | None,
-        aligned: bool = True,
-    ) -> Committed:
+    def watched(token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:
         sent.append(len(rig.sent.claims))
         assert token in rig.store.begun(), "its lease goes on"
-        return commit(token, member, master, changes, again, aligned)
+        return commit(token, outcomes)
 
-    rig.store.commit = watched  # type: ignore[assignment]
+    rig.store.commit_all = watched  # type: ignore[assignment]
     assert rig.poll.run(claim.token, "w1") == 1
     assert sent == [2]
 
