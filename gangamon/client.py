@@ -264,6 +264,10 @@ class Client:
         )
         return [master for master in found if master is not None]
 
+    def master(self, repository: str, number: int) -> Master | None:
+        """One master's record; None if the service does not know it."""
+        return self.store.master(self.owner, repository, number)
+
     def snapshot(self, repository: str, master: int) -> MasterView | None:
         """A master and all of its jobs; None if the service does not know it."""
         store = self.store

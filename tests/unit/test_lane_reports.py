@@ -11,11 +11,11 @@ from click.testing import CliRunner
 
 from gangamon import settings
 from gangamon.cli import commanding, main
-from gangamon.cli.table import quantile, seconds
 from gangamon.client import Client
 from gangamon.domain.lane import Lane
 from gangamon.protocols import Asked, Lag
 from gangamon.store.inbox import ClientStore
+from gangamon.views.text import quantile, seconds
 from tests.support.commands import LANE, OWNER, enqueue
 from tests.support.rig import POLL, Rig
 
