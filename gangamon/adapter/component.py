@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -74,7 +74,7 @@ class Monitoring(GangaThread):
             options.NoticeAfter,
             rates.wishes,
         )
-        reader = Reader(registry_slice)
+        self.reader = reader = Reader(registry_slice)
         self.engine = Engine(
             reader,
             self.link,
@@ -138,9 +138,13 @@ class Monitoring(GangaThread):
             self.following.these(chosen)
         if self.switch.stock is not None:
             return bool(self.switch.stock.runMonitoring(jobs))
-        for master in (None,) if chosen is None else sorted(chosen):
-            self.heard.put(("check", master))
+        self.refresh(chosen)
         return True
+
+    def refresh(self, masters: Collection[int] | None) -> None:
+        """The service is to look at these masters now, or at all; returns at once."""
+        for master in (None,) if masters is None else sorted(masters):
+            self.heard.put(("check", master))
 
     def stop(self) -> None:
         self.alive = False

@@ -124,6 +124,8 @@ def _export(component: Any) -> None:
     import GangaCore.GPI
     from GangaCore.Runtime.GPIexport import exportToInterface
 
+    from gangamon.adapter.prompt.monitor import SUMMARY, Monitor
+
     def gangamon_mode(mode: str = "") -> str:
         """Who watches this repository's jobs, for good: gangamon_mode('ganga') gives them back to
         Ganga's own monitoring, gangamon_mode('gangamon') takes them to gangamon again. Without
@@ -131,6 +133,7 @@ def _export(component: Any) -> None:
         return str(component.switch.set(mode))
 
     exportToInterface(GangaCore.GPI, "gangamon_mode", gangamon_mode, "Functions")
+    exportToInterface(GangaCore.GPI, "monitor", Monitor(component), "Objects", SUMMARY)
 
 
 def _hook() -> None:
