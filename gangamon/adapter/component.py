@@ -64,7 +64,7 @@ class Monitoring(GangaThread):
         gangadir = str(getConfig("Configuration")["gangadir"])
         place = identity.directory(gangadir)
         self.repository = identity.repository_id(place)
-        autostart = Autostart(settings, options.Autostart, logger.warning)
+        autostart = Autostart(settings, options.Autostart, logger.warning, note=logger.info)
         roots = (str(place.parent), str(getConfig("Local")["location"] or tempfile.gettempdir()))
         self.link = Link(
             lambda: make_client(settings, place / "spool"),

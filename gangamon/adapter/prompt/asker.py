@@ -1,4 +1,4 @@
-"""Questions to the service, by a thread of their own: whoever asks waits no longer than he wants."""
+"""Questions to the service, by a thread of their own: nobody waits longer than he wants to."""
 
 from __future__ import annotations
 

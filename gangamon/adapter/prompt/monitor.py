@@ -119,9 +119,10 @@ class Monitor:
         status = self._session.status(master)
         if status in ("new", "template"):
             raise GangaValueError(f"watch: job {master} is {status}; accepted: a submitted one")
+        record = self._record(master)
         return watching.watch(
             lambda: self._session.figures(master, sub, load=True),
-            lambda: self._asker.begin(lambda client: self._master(client, master)),
+            lambda: self._asker.begin(record) if sub is None else None,
             "" if self._session.given_back else self._session.monitoring(),
             timeout,
         )
@@ -130,16 +131,19 @@ class Monitor:
         """A job's figures, as this session shows them, in a dict:
 
         job ("42" or "42.7"), status, total, done (how many have ended), counts (status -> number
-        of subjobs), service: the same figures as the service has them (job, status, phase, total,
-        done, counts), None if it is away or does not know the job.
+        of subjobs), service: what the service has of the same, None if it is away or does not know
+        the job: job, status, and but for a subjob phase, total, done, counts.
         """
         master, sub = self._one(job, "progress")
         figures = self._session.figures(master, sub, load=True)
+        number = UNSPLIT if sub is None else sub
         try:
-            record = self._ask(lambda client: self._master(client, master))
+            found = self._ask(
+                lambda client: views.look(client, self._component.repository, master, number)
+            )
         except StoreUnavailable:
-            record = None
-        return {**_figures(figures), "service": _of_service(record) if record else None}
+            found = None
+        return {**_figures(figures), "service": _of_service(found, sub) if found else None}
 
     # --- the service --------------------------------------------------------------------------
 
@@ -194,12 +198,9 @@ class Monitor:
     def _order(self, order: lanes.Order) -> Told:
         component = self._component
         known = {one.lane for one in self._session.watched if one.lane}
+        make, repository = component.link.client, component.repository
         try:
-            return Told.of(
-                lanes.carry_out(
-                    order, self._ask, component.link.client, component.repository, known
-                )
-            )
+            return Told.of(lanes.carry_out(order, self._ask, make, repository, known))
         finally:
             component.heard.put(("spool", None))
 
@@ -221,8 +222,8 @@ class Monitor:
     def _why(self, master: int, sub: int | None, known: list[str] | None) -> list[str]:
         figures = self._session.figures(master, sub)
         if known is not None:
-            here = f"  in this session: {figures.status}"
-            return [*known, here if sub is not None else f"{here}; {figures.told()}"]
+            split = f" ({figures.told()})" if figures.total > 1 else ""
+            return [*known, f"  in this session: {figures.status}{split}"]
         return [f"job {figures.job} is {figures.status}: {self._session.why_unknown(master)}"]
 
     def _reasons(
@@ -236,9 +237,9 @@ class Monitor:
                 known[master, sub] = views.why(client, found)
         return known
 
-    def _master(self, client: Any, master: int) -> Master | None:
-        found: Master | None = client.master(self._component.repository, master)
-        return found
+    def _record(self, master: int) -> Callable[[Any], Master | None]:
+        repository = self._component.repository
+        return lambda client: client.master(repository, master)
 
 
 def _figures(figures: Figures) -> dict[str, Any]:
@@ -251,10 +252,13 @@ def _figures(figures: Figures) -> dict[str, Any]:
     }
 
 
-def _of_service(master: Master) -> dict[str, Any]:
-    told = views.as_dict(master)
+def _of_service(found: views.Found, sub: int | None) -> dict[str, Any]:
+    if sub is not None and found.job is not None:
+        return {"job": found.job.fqid, "status": found.job.status.value}
+    told = views.as_dict(found.master)
     return {
-        **{name: told[name] for name in ("job", "status", "phase", "total")},
-        "done": views.over(master),
+        **{name: told[name] for name in ("status", "phase", "total")},
+        "job": str(told["job"]),
+        "done": views.over(found.master),
         "counts": {status: count for status, count in told["subjobs"].items() if count},
     }

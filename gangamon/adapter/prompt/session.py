@@ -13,7 +13,6 @@ from gangamon.adapter.watch.reader import Gone, peeked
 from gangamon.adapter.watch.watched import ENDED, PATIENCE, Watched
 from gangamon.domain.command import UNSPLIT
 
-#: How the line that says which monitoring is off ends.
 _OFF = "monitoring is off in this session, statuses stand still: enableMonitoring()"
 
 GIVEN_BACK = (
@@ -101,7 +100,7 @@ class Session:
         parts = [
             f"{len(watched)} jobs watched",
             f"{applier.applied} updates applied",
-            f"{len(applier.backlog)} wait for their subjob to be loaded",
+            f"{len(applier.backlog)} waiting for their subjob to be loaded",
             self._spool(),
         ]
         if left := [one.id for one in watched if one.left]:

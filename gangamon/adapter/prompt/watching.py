@@ -46,8 +46,8 @@ def watch(
     first: str,
     timeout: float | None,
 ) -> bool:
-    """Whether the job is over. ``look``: its figures, or GangaValueError if it is gone; ``ask``: its
-    record, asked of the service without waiting; ``first``: a line to begin with.
+    """Whether the job is over. ``look``: its figures, GangaValueError if it is gone; ``ask``: for
+    its record at the service, without waiting; ``first``: a line to begin with.
 
     A KeyboardInterrupt, wherever it comes, ends this and nothing else: no lock of Ganga is held,
     and the adapter's thread does not take part."""

@@ -38,7 +38,8 @@ _WHAT_IT_MEANS = (
 class Autostart:
     """Starts ``gangamon up`` detached from the session, and says in one line what becomes of it.
 
-    ``wanted``: [Gangamon] Autostart. ``say``: prints a line at the prompt. Not for several threads.
+    ``wanted``: [Gangamon] Autostart. ``say``: prints a line at the prompt; ``note``: one that asks
+    for nothing, as an INFO of Ganga's. Not for several threads.
     """
 
     def __init__(
@@ -47,7 +48,9 @@ class Autostart:
         wanted: bool,
         say: Callable[[str], None],
         command: tuple[str, ...] = (sys.executable, "-m", "gangamon", "up"),
+        note: Callable[[str], None] | None = None,
     ) -> None:
+        self._note = note or say
         self._settings, self._wanted, self._say, self._command = settings, wanted, say, command
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
@@ -71,7 +74,7 @@ class Autostart:
         """The service has been away for some seconds, or is back."""
         if up:
             if self._told:
-                self._say(f"gangamon: the service is back after {away:.0f} s")
+                self._note(f"gangamon: the service is back after {away:.0f} s")
             self._told = False
         elif not self.starting:
             self._stands_still("the service does not answer")
@@ -81,7 +84,7 @@ class Autostart:
         self._silent_since = None
         if self._reap() and self._starts:
             self._starts = 0
-            self._say("gangamon: the service runs")
+            self._note("gangamon: the service runs")
 
     # --- starting -----------------------------------------------------------------------------
 
@@ -180,7 +183,7 @@ class Autostart:
         finally:
             os.close(descriptor)
         self._starts += 1
-        self._say(
+        self._note(
             f"gangamon: no service runs: one is started on {hostname()} in the background "
             "('gangamon ps' shows it, 'gangamon down' ends it)"
         )

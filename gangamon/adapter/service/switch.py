@@ -137,7 +137,7 @@ class Switch:
         if self._following:
             stock.enable()
         self.stock = stock
-        logger.warning("gangamon: Ganga's own monitoring has them now")
+        logger.info("gangamon: Ganga's own monitoring has them now")
 
     def _end(self) -> None:
         stock = self.stock
@@ -148,7 +148,7 @@ class Switch:
             logger.warning("gangamon: %s", error)
         self.stock = None
         if self._willing:
-            logger.warning("gangamon: Ganga's own monitoring has ended, gangamon has the jobs")
+            logger.info("gangamon: Ganga's own monitoring has ended, gangamon has the jobs")
         else:
             logger.warning(
                 "gangamon has this repository's jobs again (%s); in this session, started with "

@@ -141,9 +141,8 @@ def peeked(job: Any) -> dict[int, str] | None:
         if len(found) != len(subjobs):
             found = dict(enumerate(subjobs.getAllSJStatus()))
     else:
-        found = {
-            sub: _peek(stripProxy(one)) for sub, one in enumerate(list(subjobs._data["_list"]))
-        }
+        known = list(subjobs._data["_list"])
+        found = {sub: _peek(stripProxy(one)) for sub, one in enumerate(known)}
     return found or {UNSPLIT: _peek(job)}
 
 
