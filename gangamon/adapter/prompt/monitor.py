@@ -64,7 +64,7 @@ class Monitor:
                 lambda client: survey.take(client, self._component.repository)
             )
             shown = ["gangamon follows the jobs; the service answers"]
-        except StoreUnavailable as error:
+        except (StoreUnavailable, GangaException) as error:
             found = None
             shown = [
                 f"the service is away ({error}): statuses stand still until it is back; what you "

@@ -48,7 +48,9 @@ class Session:
         status = self.status(master)
         try:
             reader = self._component.reader
-            found = peeked(reader.loaded(master) if load else reader.plain(master))
+            found = peeked(reader.plain(master))
+            if found is None and load:
+                found = peeked(reader.loaded(master))
         except Gone:
             raise GangaValueError(f"job: got {master}; accepted: one that can be loaded") from None
         if sub is not None:
