@@ -192,6 +192,8 @@ class Monitor:
             return self._asker.ask(question, within)
         except StoreUnavailable:
             raise
+        except GangaException as error:  # Python's own prompt prints a traceback: a short one
+            raise error.with_traceback(None) from None
         except GangamonError as error:
             raise GangaException(f"gangamon: {error}") from None
 

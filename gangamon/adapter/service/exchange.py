@@ -119,7 +119,8 @@ class Exchange:
                 watched.finish_at = 0.0
         for master, changes in jobs.items():
             watched = self._roster.get(master)
-            if watched is not None and master not in following:
+            if watched is not None and (watched.missed or master not in following):
+                # Also when it is followed again: what was missed comes first, and is judged with it.
                 watched.missed = True
             elif watched is not None and watched.resolved:
                 self._guard(watched, partial(self._apply, updates=changes))
