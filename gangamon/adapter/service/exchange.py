@@ -120,7 +120,7 @@ class Exchange:
         for master, changes in jobs.items():
             watched = self._roster.get(master)
             if watched is not None and (watched.missed or master not in following):
-                # Also when it is followed again: what was missed comes first, and is judged with it.
+                # Also if it is followed again: what was missed comes first, and is judged with it.
                 watched.missed = True
             elif watched is not None and watched.resolved:
                 self._guard(watched, partial(self._apply, updates=changes))

@@ -11,9 +11,19 @@ READING = """
 import contextlib, io
 from GangaCore.Core.exceptions import GangaException
 
-def read(typed):
-    # (what it returned, what it printed)
-    out = io.StringIO()
+class Out(io.StringIO):
+    then = None
+
+    def write(self, text):
+        if self.then is not None and text.startswith("job "):
+            threading.Timer(0.2, self.then).start()
+            self.then = None
+        return super().write(text)
+
+def read(typed, then=None):
+    # (what it returned, what it printed); then() is called when the bar is there.
+    out = Out()
+    out.then = then
     with contextlib.redirect_stdout(out):
         found = typed()
     return found, out.getvalue()
@@ -54,12 +64,13 @@ facts["refused"] = [refused(lambda: t()) for t in (
     lambda: monitor.pause("Local", reason="x" * 300))]
 facts["paused"] = monitor.pause("Local", reason="the disks move")
 facts["while paused"] = [repr(monitor), str(monitor.why(0))]
+lane, client = facts["paused"].partition(" ")[2], component.link.client()
+until(lambda: client.depth(f"poll.{lane}")[1] == 0, 60, "what was under way has ended")
 GATE.touch()
 facts["short"] = read(lambda: monitor.watch(j, timeout=2.5))
-threading.Timer(1.0, os.kill, (os.getpid(), signal.SIGINT)).start()
-facts["cut"] = read(lambda: monitor.watch(j))
+facts["cut"] = read(lambda: monitor.watch(j), lambda: os.kill(os.getpid(), signal.SIGINT))
 facts["lives"] = component.is_alive() and component.link.up
-facts["resumed"] = monitor.resume(facts["paused"].partition(" ")[2])
+facts["resumed"] = monitor.resume(lane)
 facts["refreshed"] = monitor.refresh()
 facts["whole"] = read(lambda: monitor.watch(j, timeout=120))
 until(lambda: k.status == "completed", 100, "it is over")
@@ -176,8 +187,7 @@ entered.wait(60)
 say(j, S.FAILED, range(120, 200))
 client.say(0, [], MasterFinal(1, S.FAILED, {"merge": []}))
 facts["over"] = read(lambda: monitor.watch(j))
-threading.Timer(0.5, k.remove, (True,)).start()
-facts["gone"] = read(lambda: monitor.watch(1, timeout=60))
+facts["gone"] = read(lambda: monitor.watch(1, timeout=60), lambda: k.remove(True))
 facts["applied"] = component.engine.applier.applied
 import pydoc
 facts["help"] = pydoc.render_doc(monitor, renderer=pydoc.plaintext)
