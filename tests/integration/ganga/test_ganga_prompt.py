@@ -68,6 +68,7 @@ lane, client = facts["paused"].partition(" ")[2], component.link.client()
 until(lambda: client.depth(f"poll.{lane}")[1] == 0, 60, "what was under way has ended")
 GATE.touch()
 facts["short"] = read(lambda: monitor.watch(j, timeout=2.5))
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 facts["cut"] = read(lambda: monitor.watch(j), lambda: os.kill(os.getpid(), signal.SIGINT))
 facts["lives"] = component.is_alive() and component.link.up
 facts["resumed"] = monitor.resume(lane)
