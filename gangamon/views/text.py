@@ -36,6 +36,11 @@ def seconds(value: float | None) -> str:
     return f"{value:.3f} s" if value < 1 else f"{value:.1f} s"
 
 
+def count(number: int, what: str) -> str:
+    """``1 job``, ``2 jobs``."""
+    return f"{number} {what}{'' if number == 1 else 's'}"
+
+
 def share(part: float) -> str:
     return f"{100 * part:.1f} %"
 

@@ -18,6 +18,7 @@ from gangamon.domain.command import UNSPLIT
 from gangamon.errors import GangamonError, StoreUnavailable
 from gangamon.protocols import Master
 from gangamon.views import jobs as views
+from gangamon.views.text import count
 
 T = TypeVar("T")
 
@@ -79,7 +80,7 @@ class Monitor:
             master = found.masters.get(one.id) if found is not None else None
             shown.append(self._line(one.id, master))
         if len(watched) > MOST:
-            shown.append(f"... and {len(watched) - MOST} jobs more")
+            shown.append(f"... and {len(watched) - MOST} more")
         return "\n".join([*shown, self._session.told()])
 
     # --- one job ------------------------------------------------------------------------------
@@ -164,7 +165,7 @@ class Monitor:
         ]
         self._component.refresh(masters)
         if chosen:
-            shown.append(f"asked about as soon as the lane allows: {len(chosen)} jobs")
+            shown.append(f"{count(len(chosen), 'job')} asked about as soon as the lane allows")
         if off := self._session.monitoring():
             shown.append(off)
         return Told.of(shown or ["there is nothing to ask about"])

@@ -12,6 +12,7 @@ from gangamon.adapter.prompt.figures import Figures
 from gangamon.adapter.watch.reader import Gone, peeked
 from gangamon.adapter.watch.watched import ENDED, PATIENCE, Watched
 from gangamon.domain.command import UNSPLIT
+from gangamon.views.text import count
 
 _OFF = "monitoring is off in this session, statuses stand still: enableMonitoring()"
 
@@ -100,11 +101,13 @@ class Session:
         engine = self._component.engine
         watched, applier = self.watched, engine.applier
         parts = [
-            f"{len(watched)} jobs watched",
-            f"{applier.applied} updates applied",
-            f"{len(applier.backlog)} waiting for their subjob to be loaded",
-            self._spool(),
+            count(len(watched), "job") + " watched",
+            count(applier.applied, "update") + " applied",
         ]
+        if waiting := len(applier.backlog):
+            parts.append(f"{waiting} waiting for their subjob to be loaded")
+        if self._component.link.pending():
+            parts.append(self._spool())
         if left := [one.id for one in watched if one.left]:
             parts.append(f"another session has {_ids(left)}")
         if foreign := engine.roster.foreign:
@@ -112,7 +115,7 @@ class Session:
         return "this session: " + ", ".join(parts)
 
     def _spool(self) -> str:
-        return f"{self._component.link.pending()} commands in the spool"
+        return count(self._component.link.pending(), "command") + " in the spool"
 
 
 def _ids(numbers: Iterable[int], most: int = 10) -> str:

@@ -128,7 +128,7 @@ facts["after"] = [monitor.refresh(j), str(monitor.why(j)), repr(monitor)]
     assert "job 0 [" in said["short"][1] and "job 0 [" in said["cut"][1]
     assert said["lives"] is True
     assert said["resumed"].startswith("resumed: Local|")
-    assert "asked about as soon as the lane allows: 2 jobs" in said["refreshed"]
+    assert "2 jobs asked about as soon as the lane allows" in said["refreshed"]
     assert said["whole"][0] is True
     assert said["whole"][1].endswith("2/2; 2 completed; completed\n")
     refreshed, why, last = said["after"]
@@ -196,7 +196,7 @@ facts["index"] = __import__("GangaCore.Runtime.gangadoc").Runtime.gangadoc.maked
 """
     )
     said, output = result.facts, result.output
-    assert said["refresh"] == "asked about as soon as the lane allows: 2 jobs"
+    assert said["refresh"] == "2 jobs asked about as soon as the lane allows"
     for shown in said["off"]:
         assert "monitoring is off in this session" in shown
     assert "job 0 [" in said["shown"] and "the service: 120 ended" in said["shown"]
@@ -241,7 +241,7 @@ facts["whole"] = read(lambda: monitor.watch(j, timeout=100))
     first, *_, last = said["away"].splitlines()
     assert first.startswith("the service is away (no gangamon runs for state_dir ")
     assert "job 0 [" in said["away"]
-    assert last.startswith("this session: 1 jobs watched, ") and "commands in the spool" in last
+    assert last.startswith("this session: 1 job watched, ") and " in the spool" in last
     assert "job 0 is submitted: it was handed over; " in said["why"]
     assert "Local|" in said["pause"] and "paused when it is back" in said["pause"]
     assert "lane: got 'Slurm'; accepted: Local, Local|" in said["unknown"]
