@@ -54,9 +54,8 @@ def why(client: Client, found: Found) -> list[str]:
         results = [f"  {stage}: {json.dumps(result)}" for stage, result in master.results.items()]
         told = [line(master), *results]
     lane = str(master.lane)
-    view = lanes.view_of(client, lane, client.lane(lane))
-    if master.status is None and view.state != lanes.ASKED:
-        told.append(f"  lane {lane}: {view.state}")
+    if master.status is None and (state := lanes.state_of(client, lane)) != lanes.ASKED:
+        told.append(f"  lane {lane}: {state}")
     return told
 
 

@@ -48,9 +48,7 @@ def view_of(client: Client, name: str, record: LaneRecord) -> View:
     now, lane = client.clock(), Lane.parse(name)
     lags = sorted(client.lags(name))
     waiting, claims = client.depth(f"poll.{name}")
-    until = record.probe_at if record.paused else record.open_until
-    tried = None if until is None else max(0.0, until - now)
-    open_ = record.open_until is not None
+    tried = _tried_in(record, now)
     return View(
         lane=name,
         backend=lane.backend,
@@ -62,23 +60,33 @@ def view_of(client: Client, name: str, record: LaneRecord) -> View:
         failures=record.failures,
         error=record.error,
         paused=record.paused,
-        breaker_open=open_,
+        breaker_open=record.open_until is not None,
         tried_in=tried,
         waiting=waiting,
         claims=claims,
         lag_p50=quantile(lags, 0.5),
         lag_p95=quantile(lags, 0.95),
         lag_p99=quantile(lags, 0.99),
-        state=state(record, open_, tried),
+        state=_state(record, tried),
     )
 
 
-def state(record: LaneRecord, breaker_open: bool, tried: float | None) -> str:
-    """Whether a lane is asked, and why not; ``tried``: seconds until it is tried again."""
+def state_of(client: Client, name: str) -> str:
+    """Whether a lane is asked, and why not. Raises StoreUnavailable."""
+    record = client.lane(name)
+    return _state(record, _tried_in(record, client.clock()))
+
+
+def _tried_in(record: LaneRecord, now: float) -> float | None:
+    until = record.probe_at if record.paused else record.open_until
+    return None if until is None else max(0.0, until - now)
+
+
+def _state(record: LaneRecord, tried: float | None) -> str:
     if record.paused:
         again = "until resumed" if tried is None else f"tried again in {seconds(tried)}"
         return f"paused, {again}: {record.paused}"
-    if breaker_open:
+    if record.open_until is not None:
         return f"resting, tried again in {seconds(tried)}: {record.error}"
     return f"failing: {record.error}" if record.failures else ASKED
 
