@@ -55,7 +55,7 @@ class Monitor:
     def __init__(self, component: Any) -> None:
         self._component = component
         self._session = Session(component)
-        self._asker = Asker(component.link.client)
+        self._asker, self._patience = Asker(component.link.client), PATIENCE
 
     def __repr__(self) -> str:
         if self._session.given_back:
@@ -187,10 +187,10 @@ class Monitor:
 
     # ------------------------------------------------------------------------------------------
 
-    def _ask(self, question: Callable[[Any], T], within: float = PATIENCE) -> T:
+    def _ask(self, question: Callable[[Any], T], within: float | None = None) -> T:
         """Raises StoreUnavailable; what else is wrong with the service as Ganga's exception."""
         try:
-            return self._asker.ask(question, within)
+            return self._asker.ask(question, self._patience if within is None else within)
         except StoreUnavailable:
             raise
         except GangaException as error:  # Python's own prompt prints a traceback: a short one
