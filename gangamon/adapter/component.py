@@ -22,11 +22,12 @@ from gangamon.adapter import identity
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.handover import rates
 from gangamon.adapter.loop import Loop
-from gangamon.adapter.options import Options
+from gangamon.adapter.options import SHADOW, Options
 from gangamon.adapter.repository.records import Records
-from gangamon.adapter.service.autostart import Autostart
+from gangamon.adapter.service.autostart import NOT_COMPARED, STAND_STILL, Autostart
 from gangamon.adapter.service.link import Link
 from gangamon.adapter.service.switch import Switch
+from gangamon.adapter.shadow.onlooker import Onlooker
 from gangamon.adapter.show.applier import made
 from gangamon.adapter.watch.following import Following, masters
 from gangamon.adapter.watch.ownership import Ownership
@@ -53,7 +54,9 @@ class Monitoring(GangaThread):
         options: Options,
         make_client: Callable[..., Any],
         stock: Callable[[], Any],
+        fresh: bool = False,
     ) -> None:
+        """``fresh``: no session has handed a job of this repository over yet."""
         super().__init__("Gangamon", auto_register=False, critical=False)
         self.daemon = True
         self.alive = True
@@ -64,7 +67,13 @@ class Monitoring(GangaThread):
         gangadir = str(getConfig("Configuration")["gangadir"])
         place = identity.directory(gangadir)
         self.repository = identity.repository_id(place)
-        autostart = Autostart(settings, options.Autostart, logger.warning)
+        shadow = options.chosen == SHADOW
+        autostart = Autostart(
+            settings,
+            options.Autostart,
+            logger.warning,
+            meaning=NOT_COMPARED if shadow else STAND_STILL,
+        )
         roots = (str(place.parent), str(getConfig("Local")["location"] or tempfile.gettempdir()))
         self.link = Link(
             lambda: make_client(settings, place / "spool"),
@@ -75,20 +84,32 @@ class Monitoring(GangaThread):
             rates.wishes,
         )
         reader = Reader(registry_slice)
+        interval = rates.scan_interval(options.ScanInterval, Options.ScanInterval)
         self.engine = Engine(
             reader,
             self.link,
             self.heard,
             lambda: self.alive,
-            rates.scan_interval(options.ScanInterval, Options.ScanInterval),
+            interval,
             Ownership(place / "masters.lock", GANGA_SWAN_INTEGRATION),
             autostart,
             place,
         )
         self.engine.applier.backlog.records = Records(place / "pending", made)
 
+        onlooker = None
+        if shadow:
+            onlooker = Onlooker(reader, self.link, place, options.ShadowBound, interval, autostart)
         self.switch = Switch(
-            place, self.engine, self.link, reader, self.following, stock, options.Enabled
+            place,
+            self.engine,
+            self.link,
+            reader,
+            self.following,
+            stock,
+            options.chosen,
+            onlooker,
+            fresh,
         )
 
     @property

@@ -16,7 +16,7 @@ from gangamon import settings as settings_module
 from gangamon.adapter import identity, internals, options, patches
 from gangamon.adapter.watch import hooks
 from gangamon.errors import GangamonError
-from gangamon.services import mode
+from gangamon.services import mode, shadow
 from gangamon.settings import hostname
 
 logger = getLogger("gangamon")
@@ -43,7 +43,7 @@ def _without(why: str) -> None:
     logger.warning(_OFF, why)
     try:
         if _used():
-            _flag(enabled=False)
+            _flag(options.OFF)
     except Exception as error:  # noqa: BLE001 - a gangadir that cannot be written
         logger.debug("gangamon: the flag: %s", error)
 
@@ -51,12 +51,14 @@ def _without(why: str) -> None:
 def _install(make_client: Callable[..., Any] | None) -> bool:
     global _stock
     chosen = options.make()
-    if not (chosen.Enabled or _used()):
+    wanted = chosen.chosen
+    if wanted == options.OFF and not _used():
         return False
+    fresh = not _used()
     settings = settings_module.load()
     if _stock is None and (lacking := internals.missing()):
         raise GangamonError(f"it does not know this version of Ganga: {'; '.join(lacking)}")
-    _flag(chosen.Enabled)
+    _flag(wanted)
     if make_client is None:
         from gangamon.client import Client
 
@@ -67,7 +69,7 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
 
     if _stock is None:
         _stock = MonitoringService.AsyncMonitoringService
-        if chosen.Enabled:
+        if wanted == options.GANGAMON:
             _patch(chosen)
     stock, factory = _stock, make_client
 
@@ -80,6 +82,7 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
                 chosen,
                 factory,
                 lambda: stock(registry_slice=registry_slice),
+                fresh,
             )
             _export(component)
         except Exception as error:  # noqa: BLE001 - whatever it is, Ganga must start
@@ -89,7 +92,8 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
         hooks.ear.listen(component.heard, component)
         return component
 
-    _hook()
+    if wanted == options.GANGAMON:
+        _hook()
     MonitoringService.AsyncMonitoringService = make_component
     return True
 
@@ -105,17 +109,24 @@ def _used() -> bool:
     return (_place() / identity.NAME).exists()
 
 
-#: Who set the flag, where a session did that is without gangamon: [Gangamon] Enabled=False.
-_WITHOUT = "a session without gangamon"
+#: Who set the flag, where a session did, by its mode.
+_BY = {
+    options.OFF: "a session without gangamon",
+    options.SHADOW: "a session with gangamon in shadow mode",
+}
 
 
-def _flag(enabled: bool) -> None:
+def _flag(wanted: str) -> None:
     """What one session lacks is for that session: the next one that has gangamon takes the jobs
     back. What a person has set stays."""
     found = mode.read(_place())
-    if not enabled and found.mode == mode.GANGAMON:
-        mode.write(_place(), mode.GANGA, f"{_WITHOUT} on {hostname()}")
-    elif enabled and found.mode == mode.GANGA and found.by.startswith(_WITHOUT):
+    if wanted != options.GANGAMON and found.mode == mode.GANGAMON:
+        mode.write(_place(), mode.GANGA, f"{_BY[wanted]} on {hostname()}")
+    elif (
+        wanted == options.GANGAMON
+        and found.mode == mode.GANGA
+        and found.by.startswith(tuple(_BY.values()))
+    ):
         mode.write(_place(), mode.GANGAMON, f"a session on {hostname()}")
 
 
@@ -131,6 +142,14 @@ def _export(component: Any) -> None:
         return str(component.switch.set(mode))
 
     exportToInterface(GangaCore.GPI, "gangamon_mode", gangamon_mode, "Functions")
+    if (onlooker := component.switch.onlooker) is None:
+        return
+
+    def gangamon_shadow() -> None:
+        """Print what comparing gangamon with Ganga's own monitoring has shown in this session."""
+        print("\n".join(shadow.text(onlooker.summary())))
+
+    exportToInterface(GangaCore.GPI, "gangamon_shadow", gangamon_shadow, "Functions")
 
 
 def _hook() -> None:

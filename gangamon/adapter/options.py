@@ -5,13 +5,20 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
+from gangamon.errors import BadInput
+
 SECTION = "Gangamon"
+
+#: What [Gangamon] mode may be: gangamon has the jobs; Ganga has them, and what gangamon would say of
+#: them is compared; Ganga has them.
+GANGAMON, SHADOW, OFF = MODES = "gangamon", "shadow", "off"
 
 
 @dataclass(frozen=True)
 class Options:
     """See docs/adapter.md. Numbers are seconds."""
 
+    mode: str = GANGAMON
     Enabled: bool = True
     PatchTextMerger: bool = True
     PatchFileChecker: bool = True
@@ -22,10 +29,19 @@ class Options:
     ScanInterval: float = 1.0
     NoticeAfter: float = 5.0
     Autostart: bool = True
+    ShadowBound: float = 300.0
+
+    @property
+    def chosen(self) -> str:
+        """One of MODES. BadInput."""
+        if self.mode not in MODES:
+            raise BadInput([f"[{SECTION}] mode: got {self.mode!r}; accepted: {', '.join(MODES)}"])
+        return self.mode if self.Enabled else OFF
 
 
 _MEANING = {
-    "Enabled": "False: leave Ganga's own monitoring in place",
+    "mode": "gangamon; shadow: Ganga's own monitoring, and gangamon compared with it; off",
+    "Enabled": "False: as mode = off",
     "PatchTextMerger": "False: a TextMerger merges again in the session what gangamon has merged",
     "PatchFileChecker": "False: a FileChecker checks again in the session what gangamon checked",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
@@ -35,6 +51,7 @@ _MEANING = {
     "ScanInterval": "seconds between two looks for jobs to hand over",
     "NoticeAfter": "seconds without the service before the prompt says so",
     "Autostart": "False: do not start the service when this session needs it and none runs",
+    "ShadowBound": "mode = shadow: seconds that one monitor may be late before the prompt says so",
 }
 
 

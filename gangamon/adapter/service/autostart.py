@@ -30,15 +30,17 @@ PAUSE = 60.0
 #: Starts that bring no answer, after which this session starts none.
 STARTS = 2
 
-_WHAT_IT_MEANS = (
-    "job statuses stand still until it does (%s); what you submit is kept and sent then"
-)
+#: What that means for a session, with what to do about it: one whose jobs gangamon has, and one in
+#: shadow mode.
+STAND_STILL = "job statuses stand still until it does (%s); what you submit is kept and sent then"
+NOT_COMPARED = "nothing is compared until it does (%s)"
 
 
 class Autostart:
     """Starts ``gangamon up`` detached from the session, and says in one line what becomes of it.
 
-    ``wanted``: [Gangamon] Autostart. ``say``: prints a line at the prompt. Not for several threads.
+    ``wanted``: [Gangamon] Autostart. ``say``: prints a line at the prompt. ``meaning``: of the
+    service not being there. Not for several threads.
     """
 
     def __init__(
@@ -47,7 +49,9 @@ class Autostart:
         wanted: bool,
         say: Callable[[str], None],
         command: tuple[str, ...] = (sys.executable, "-m", "gangamon", "up"),
+        meaning: str = STAND_STILL,
     ) -> None:
+        self._meaning = meaning
         self._settings, self._wanted, self._say, self._command = settings, wanted, say, command
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
@@ -204,7 +208,7 @@ class Autostart:
 
     def _stands_still(self, fault: str) -> None:
         self._told = True
-        self._say(f"gangamon: {fault}: {_WHAT_IT_MEANS % (self._why or self._refusal() or _TRY)}")
+        self._say(f"gangamon: {fault}: {self._meaning % (self._why or self._refusal() or _TRY)}")
 
 
 _TRY = f"'{COMMAND}' starts it"

@@ -14,9 +14,11 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
+from gangamon.adapter import options
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.service.leaving import Leaving
 from gangamon.adapter.service.link import Link
+from gangamon.adapter.shadow.onlooker import Onlooker
 from gangamon.adapter.watch.following import Following
 from gangamon.adapter.watch.reader import Reader
 from gangamon.errors import BadInput, GangamonError
@@ -32,8 +34,9 @@ _PROMPT = "gangamon_mode() at a prompt"
 
 
 class Switch:
-    """``stock``: makes Ganga's own monitoring component. ``willing``: whether this session may work
-    with the service at all ([Gangamon] Enabled)."""
+    """``stock``: makes Ganga's own monitoring component. ``chosen``: [Gangamon] mode of this
+    session. ``onlooker``: compares while Ganga has the jobs, if that mode is shadow. ``fresh``: the
+    service cannot have any of the jobs yet."""
 
     def __init__(
         self,
@@ -43,10 +46,15 @@ class Switch:
         reader: Reader,
         following: Following,
         stock: Callable[[], Any],
-        willing: bool,
+        chosen: str,
+        onlooker: Onlooker | None = None,
+        fresh: bool = False,
     ) -> None:
         self._place, self._engine, self._following = place, engine, following
-        self._make, self._willing = stock, willing
+        self._make, self._chosen = stock, chosen
+        self._willing = chosen == options.GANGAMON
+        self._fresh = fresh and not self._willing
+        self.onlooker = onlooker
         self._leaving = Leaving(engine, link, reader, following)
         self._wish = ""
         self._flag, self._look_at = mode.Mode(), 0.0
@@ -62,7 +70,9 @@ class Switch:
         if wanted and wanted not in MODES:
             raise BadInput([f"mode: got {wanted!r}; accepted: {', '.join(MODES)}"])
         if wanted == GANGAMON and not self._willing:
-            raise BadInput(["mode: this session was started with [Gangamon] Enabled=False"])
+            raise BadInput(
+                [f"mode: this session was started with [Gangamon] mode = {self._chosen}"]
+            )
         if wanted == GANGA and self.stock is None:
             self._wish = GANGA  # the flag follows when what has ended is shown
         elif wanted == GANGA:
@@ -79,8 +89,11 @@ class Switch:
         """In the place of the engine's step."""
         wanted = self._wanted()
         if wanted == GANGA:
-            if self.stock is None and self._leave():
+            if self.stock is None and (self._fresh or self._leave()):
                 self._begin()
+            elif self.stock is not None and self.onlooker is not None:
+                self._leaving.settle()
+                self.onlooker.step(self._following)
             elif self.stock is not None:
                 self._leaving.idle()
             return
@@ -101,8 +114,10 @@ class Switch:
             mode.write(self._place, GANGA, _PROMPT)
         if wanted == GANGAMON and self._willing:
             self._engine.close()
-        else:
-            self._engine.end()
+            return
+        if self.onlooker is not None:
+            self.onlooker.close()
+        self._engine.end()
 
     def _wanted(self) -> str:
         now = time.monotonic()
@@ -137,7 +152,14 @@ class Switch:
         if self._following:
             stock.enable()
         self.stock = stock
-        logger.warning("gangamon: Ganga's own monitoring has them now")
+        if not self._fresh:
+            logger.warning("gangamon: Ganga's own monitoring has them now")
+        if self.onlooker is not None:
+            logger.warning(
+                "gangamon: shadow mode: Ganga's own monitoring has the jobs, and what gangamon "
+                "would say of them is compared: gangamon_shadow()"
+            )
+        self._fresh = False
 
     def _end(self) -> None:
         stock = self.stock
@@ -147,13 +169,16 @@ class Switch:
         except Exception as error:  # noqa: BLE001 - Ganga's own, and it changes
             logger.warning("gangamon: %s", error)
         self.stock = None
+        if self.onlooker is not None:
+            self.onlooker.drop()
         if self._willing:
             logger.warning("gangamon: Ganga's own monitoring has ended, gangamon has the jobs")
         else:
             logger.warning(
                 "gangamon has this repository's jobs again (%s); in this session, started with "
-                "[Gangamon] Enabled=False, their statuses stand still",
+                "[Gangamon] mode = %s, their statuses stand still",
                 self._flag.by,
+                self._chosen,
             )
 
 
