@@ -6,6 +6,7 @@ GangaCore.Core.bootstrap imports the monitoring class when it makes the componen
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def _export(component: Any) -> None:
 
     def gangamon_shadow() -> None:
         """Print what comparing gangamon with Ganga's own monitoring has shown in this session."""
-        print("\n".join(shadow.text(onlooker.summary())))
+        sys.stdout.write("\n".join(shadow.text(onlooker.summary())) + "\n")
 
     exportToInterface(GangaCore.GPI, "gangamon_shadow", gangamon_shadow, "Functions")
 

@@ -9,8 +9,8 @@ from gangamon.errors import BadInput
 
 SECTION = "Gangamon"
 
-#: What [Gangamon] mode may be: gangamon has the jobs; Ganga has them, and what gangamon would say of
-#: them is compared; Ganga has them.
+#: What [Gangamon] mode may be: gangamon has the jobs; Ganga has them, and what gangamon would say
+#: of them is compared; Ganga has them.
 GANGAMON, SHADOW, OFF = MODES = "gangamon", "shadow", "off"
 
 

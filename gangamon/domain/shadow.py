@@ -1,7 +1,8 @@
 """Two monitors that follow the same jobs, held against each other: what each says, and since when.
 
-The slower one is late, which is no disagreement: it counts as lag, whoever it is. Two final statuses
-that contradict each other do, at once. Whoever is late for longer than a bound is told of once.
+The slower one is late, which is no disagreement: it counts as lag, whoever it is. Two final
+statuses that differ contradict each other at once. Whoever is late for longer than a bound is told
+of once.
 """
 
 from __future__ import annotations

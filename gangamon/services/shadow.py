@@ -1,10 +1,10 @@
 """What shadow mode has found, as it lies in the user's gangadir, and what it comes to.
 
 ``<gangadir>/gangamon/shadow/START-HOST-PID.jsonl``: a file for each session, so that no two write
-the same. One json object a line: ``{"kind": "session", "at", "host"}``, and for each finding ``kind``
-(``domain.shadow.Kind``, or ``unclear``), ``job``, ``attempt``, ``ganga`` and ``gangamon`` (statuses),
-``ganga_at`` and ``gangamon_at`` (seconds since the epoch, the session's clock), ``leads``; of what
-is not agreed ``evidence``, of one that is late ``behind`` and ``what``.
+the same. One json object a line: ``{"kind": "session", "at", "host"}``, and for each finding
+``kind`` (``domain.shadow.Kind``, or ``unclear``), ``job``, ``attempt``, ``ganga`` and ``gangamon``
+(statuses), ``ganga_at`` and ``gangamon_at`` (seconds since the epoch, the session's clock),
+``leads``; of what is not agreed ``evidence``, of one that is late ``behind`` and ``what``.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -137,7 +136,7 @@ def _take(
         return
     job = (session, str(body["job"]), int(body["attempt"]))
     if kind == Kind.BEHIND:
-        late[*job, str(body["what"])] = body
+        late[(*job, str(body["what"]))] = body
         return
     lists = {Kind.CONTRADICTION.value: found.contradictions, UNCLEAR: found.unclear}
     if kind in lists:
@@ -174,8 +173,8 @@ def text(found: Summary) -> list[str]:
     )
     counts = ", ".join(f"{len(bodies)} {name}" for bodies, name in kinds)
     lines = [
-        f"{found.jobs} jobs compared in {found.sessions} sessions: {found.agreed} agreed, {counts}, "
-        f"{found.taken_back} killed in Ganga"
+        f"{found.jobs} jobs compared in {found.sessions} sessions: {found.agreed} agreed, "
+        f"{counts}, {found.taken_back} killed in Ganga"
     ]
     for what, one in found.leads.items():
         lines.append(
@@ -194,8 +193,8 @@ def text(found: Summary) -> list[str]:
 def tell(body: Mapping[str, Any]) -> str:
     """One finding in a line."""
     kind = f"{body['behind']} is late" if body["kind"] == Kind.BEHIND else body["kind"]
-    said = f"{kind}: job {body['job']}: Ganga says {body['ganga']} ({_clock(body['ganga_at'])}), gangamon "
-    said += f"says {body['gangamon']} ({_clock(body['gangamon_at'])})"
+    said = f"{kind}: job {body['job']}: Ganga says {body['ganga']} ({_clock(body['ganga_at'])}), "
+    said += f"gangamon says {body['gangamon']} ({_clock(body['gangamon_at'])})"
     evidence = ", ".join(
         f"{k}={v}" for k, v in (body.get("evidence") or {}).items() if v not in ("", None)
     )

@@ -86,7 +86,7 @@ def held_elsewhere(reader: Reader) -> frozenset[int]:
             continue
         try:
             with open(path, "rb") as file:
-                held.update(int(one) for one in pickle.load(file))  # noqa: S301 - Ganga's own, of this user
+                held.update(int(one) for one in pickle.load(file))
         except (OSError, EOFError, ValueError, TypeError, pickle.UnpicklingError):
             continue
     return frozenset(held)

@@ -4,8 +4,7 @@ is compared. Nothing is applied, and the service does nothing but ask."""
 from __future__ import annotations
 
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -320,7 +319,7 @@ class Onlooker:
 
     def _tell(self, found: list[Finding]) -> None:
         """Into the file, and a line for those that must be seen."""
-        lines = [body for finding in found if (body := self._line(finding)) is not None]
+        lines = [line for finding in found for line in self._lines(finding)]
         try:
             self._record.write(lines)
         except DiskFull as error:
@@ -337,15 +336,16 @@ class Onlooker:
             more = f" (and {len(same) - 1} of its subjobs like it)" if len(same) > 1 else ""
             logger.warning("gangamon shadow: %s%s", shadow.tell(body), more)
 
-    def _line(self, finding: Finding) -> dict[str, Any] | None:
+    def _lines(self, finding: Finding) -> list[dict[str, Any]]:
+        """What is kept of it: a line, or none."""
         if finding.kind in (Kind.AGREED, Kind.TAKEN_BACK):
-            return shadow.line(finding, finding.kind.value)
+            return [shadow.line(finding, finding.kind.value)]
         master, sub = _master(finding), _sub(finding)
         kind = finding.kind.value
         try:
             raw = jobs.load(self._reader, master)
             if int(jobs.job(raw, sub).info.submit_counter) != finding.attempt:
-                return None  # submitted again meanwhile: what Ganga says is of another attempt
+                return []  # submitted again meanwhile: what Ganga says is of another attempt
             failed = finding.ganga.status is JobStatus.FAILED
             completed = finding.gangamon.status is JobStatus.COMPLETED
             if (
@@ -356,8 +356,8 @@ class Onlooker:
             ):
                 kind = shadow.UNCLEAR
         except Gone:
-            return None
-        return shadow.line(finding, kind, self._evidence(master, sub))
+            return []
+        return [shadow.line(finding, kind, self._evidence(master, sub))]
 
     def _evidence(self, master: int, sub: int) -> Mapping[str, Any]:
         try:
