@@ -31,9 +31,7 @@ def report(as_json: bool, gangadir: Path | None) -> None:
     paths = shadow.files(place)
     if not paths:
         raise BadInput(
-            [
-                f"--gangadir: got {place.parent}; accepted: one with a session in shadow mode behind it"
-            ]
+            [f"--gangadir: got {place.parent}; accepted: one that was used in shadow mode"]
         )
     try:
         found = shadow.summary(paths)

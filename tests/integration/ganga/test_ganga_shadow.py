@@ -1,0 +1,195 @@
+"""Shadow mode: Ganga's own monitoring does everything, and is compared with what gangamon says."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+from gangamon.fetchers import manifest
+from gangamon.services import mode, shadow
+from tests.integration.ganga.service import Service
+from tests.integration.ganga.session import Session
+from tests.support.waiting import until
+
+SHADOW = "-o[Gangamon]mode=shadow"
+
+#: What the adapter puts something of its own in the place of, by module.
+METHODS = """
+        from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
+        from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
+        from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
+        from GangaCore.Lib.Checkers import FileChecker as RawChecker
+        from GangaCore.Lib.Mergers.Merger import TextMerger as RawMerger
+        from GangaCore.Utility.Config import getConfig
+        facts["methods"] = sorted({m.__module__.split(".")[0] for m in (
+            RawJob.updateMasterJobStatus, RawMerger.execute, RawChecker.check, JobRegistry._flush,
+            JobRegistry.getIndexCache, SubJobXMLList._getItem)})
+        facts["hook"] = "*/*" in getConfig("MonitoringServices").options
+"""
+
+
+def _lines(session: Session) -> list[dict[str, Any]]:
+    paths = shadow.files(session.gangadir / mode.FOLDER)
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def _report(session: Session, code: int) -> dict[str, Any]:
+    command = [sys.executable, "-m", "gangamon", "shadow", "report", "--json", "--gangadir"]
+    done = subprocess.run(
+        [*command, str(session.gangadir)],
+        env=session.environ,
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
+
+
+def _fetched(session: Session) -> list[str]:
+    """Jobs whose outputs the service has brought."""
+    found = session.gangadir.rglob(manifest.NAME)
+    return sorted(str(path.relative_to(session.gangadir)) for path in found)
+
+
+def test_it_runs_beside_gangas_own_monitoring(ganga: Session, service: Service) -> None:
+    """Ganga's loop completes and merges, nothing of it is patched; the service knows every end by
+    itself, writes nothing, and is told to forget the jobs at the end of the session."""
+    found = ganga.run(
+        f"""
+        {METHODS}
+        runMonitoring()
+        j = make(["echo a", "echo b; exit 3", "echo c"], name="split")
+        j.postprocessors[0].ignorefailed = True
+        j.submit()
+        k = single("echo single")
+        k.submit()
+        until(lambda: j.status == "failed" and k.status == "completed", 200, "Ganga ends them")
+        facts["stock"] = type(component.switch.stock).__name__
+        facts["states"] = states(j)
+        facts["merged"] = Path(j.outputdir, "stdout").exists()
+        onlooker = component.switch.onlooker
+        until(lambda: onlooker.summary().jobs == 4, 200, "all are compared")
+        gangamon_shadow()
+        """,
+        SHADOW,
+        "-o[PollThread]Local=2",
+    )
+    assert found.facts == {
+        "methods": ["GangaCore"],
+        "hook": False,
+        "stock": "AsyncMonitoringService",
+        "states": ["completed", "failed", "completed"],
+        "merged": True,
+    }
+    assert "4 jobs compared in 1 sessions: 4 agreed, 0 contradictions" in found.output
+    assert "Traceback" not in found.output
+    summary = _report(ganga, 0)
+    assert summary["agreed"] == summary["jobs"] == 4 == summary["leads"]["end"]["jobs"]
+    assert _fetched(ganga) == []
+    client = service.client()
+    until(lambda: not client.masters(ganga.repository), 120, "the service has forgotten them")
+
+
+def test_a_disagreement_is_told_once_with_its_evidence(ganga: Session) -> None:
+    """Ganga fails what has completed: it was late first, then contradicts. What its own checkers
+    may have failed is unclear, and what the user kills is no disagreement."""
+    found = ganga.run(
+        """
+        runMonitoring()
+        plain = single("echo plain")
+        checked = single("echo checked")
+        checked.postprocessors.append(FileChecker(files=["stdout"], searchStrings=["no"]))
+        held = single(HELD)
+        for j in (plain, checked, held):
+            j.submit()
+        onlooker = component.switch.onlooker
+        until(lambda: len(onlooker.summary().behind) >= 2, 200, "Ganga is late for two")
+        stripProxy(plain).updateStatus("failed")
+        stripProxy(checked).updateStatus("failed")
+        held.kill()
+        until(lambda: onlooker.summary().jobs == 3, 200, "all are compared")
+        """,
+        SHADOW,
+        "-o[PollThread]Local=3000",
+        "-o[PollThread]base_poll_rate=3000",
+        "-o[Gangamon]ShadowBound=1",
+        "-o[Gangamon]ScanInterval=0.5",
+    )
+    summary = _report(ganga, 1)
+    (contradiction,) = summary["contradictions"]
+    assert (contradiction["ganga"], contradiction["gangamon"]) == ("failed", "completed")
+    assert contradiction["evidence"]["exit_code"] == 0
+    assert contradiction["leads"]["end"] > 0
+    assert [body["job"] for body in summary["unclear"]] == ["1"]
+    assert (summary["taken_back"], summary["behind"]) == (1, [])
+    assert found.output.count("gangamon shadow: contradiction: job 0") == 1
+    assert found.output.count("gangamon shadow: ganga is late: job 0") == 1
+
+
+def test_to_gangamon_and_back(ganga: Session, service: Service) -> None:
+    """A session in shadow mode that is killed, one with gangamon, one in shadow mode again: each
+    job is ended once, and its outputs are brought and merged by who has it then."""
+    ganga.run(
+        """
+        runMonitoring()
+        j = make([f"{HELD}; echo {n}" for n in range(2)])
+        j.submit()
+        onlooker = component.switch.onlooker
+        until(lambda: 0 in onlooker._handed and component.link.settled, 200, "it is observed")
+        with open(FACTS, "w") as file:
+            json.dump(facts, file)
+        stripProxy(j)._getRegistry()._flush([stripProxy(j)])
+        os.kill(os.getpid(), signal.SIGKILL)
+        """,
+        SHADOW,
+    )
+    (master,) = service.client().masters(ganga.repository)
+    assert master.observe
+    second = ganga.run("""
+        from GangaCore.GPIDev.Adapters.IMerger import IMerger
+        merges, stock = [], IMerger.execute
+        def merge(self, *given):
+            merges.append(1)
+            return stock(self, *given)
+        IMerger.execute = merge
+        runMonitoring()
+        until(lambda: sent(0), 200, "gangamon has it")
+        GATE.touch()
+        j = jobs(0)
+        until(lambda: j.status == "completed", 200, "gangamon ends it")
+        facts["merged"] = Path(j.outputdir, "stdout").read_text()
+        facts["merges"] = len(merges)
+        GATE.unlink()
+        k = make([f"{HELD}; echo {n}" for n in range(2)])
+        k.submit()
+        until(lambda: sent(1), 200, "gangamon has the next")
+    """)
+    assert second.facts["merges"] == 0
+    assert [line[-1] for line in second.facts["merged"].splitlines() if line.isdigit()] == [
+        "0",
+        "1",
+    ]
+    fetched = _fetched(ganga)
+    assert len(fetched) >= 2
+    third = ganga.run(
+        """
+        runMonitoring()
+        until(lambda: component.switch.stock is not None, 200, "Ganga has the jobs")
+        GATE.touch()
+        k = jobs(1)
+        until(lambda: k.status == "completed", 200, "Ganga ends it")
+        facts["states"] = states(k), states(jobs(0))
+        onlooker = component.switch.onlooker
+        until(lambda: onlooker.summary().jobs == 2, 200, "it is compared")
+        """,
+        SHADOW,
+        "-o[PollThread]Local=2",
+    )
+    assert third.facts["states"] == [["completed"] * 2, ["completed"] * 2]
+    assert _fetched(ganga) == fetched
+    assert _report(ganga, 0)["agreed"] == 2
