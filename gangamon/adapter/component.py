@@ -18,7 +18,7 @@ from GangaCore.Core.GangaThread import GangaThread
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter import identity
+from gangamon.adapter import identity, patches
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.handover import rates
 from gangamon.adapter.loop import Loop
@@ -38,6 +38,9 @@ logger = getLogger("gangamon")
 
 #: Seconds a closing session waits for the adapter's thread, unless it is inside a transition.
 JOIN = 2.0
+
+#: Steps in a row, one each second, that fail before Ganga's own monitoring has the session's jobs.
+PATIENCE = 5
 
 
 class Monitoring(GangaThread):
@@ -216,20 +219,32 @@ class Monitoring(GangaThread):
     # --- the thread -------------------------------------------------------------------------
 
     def run(self) -> None:
-        last = ""
+        last, failures = "", 0
         while self.alive:
             try:
                 self.switch.step()
-            except Exception as error:  # the thread must live as long as Ganga
-                text = f"{type(error).__name__}: {error}"
+                failures = 0
+            except Exception as error:
+                text, failures = f"{type(error).__name__}: {error}", failures + 1
                 if text != last:
-                    logger.error("gangamon: %s", text, exc_info=True)
+                    logger.error("gangamon: %s", text)
+                    logger.debug("gangamon: %s", text, exc_info=True)
                 last = text
+                if failures == PATIENCE:
+                    self._give_up(text)
                 time.sleep(1.0)
         try:
             self.switch.close()
         except Exception as error:  # noqa: BLE001 - Ganga is closing around us
             logger.debug("gangamon: at the end: %s", error)
+
+    def _give_up(self, why: str) -> None:
+        """Nothing goes on here, as with a Ganga that differs where nobody has looked."""
+        try:
+            if self.switch.give_up(why):
+                patches.current.watch = None  # the patched methods are Ganga's own again
+        except Exception as error:  # noqa: BLE001 - likewise
+            logger.error("gangamon: %s", error)
 
 
 async def _asked(task: Any, jobs: Any) -> None:

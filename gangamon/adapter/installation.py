@@ -110,23 +110,16 @@ def _used() -> bool:
     return (_place() / identity.NAME).exists()
 
 
-#: Who set the flag, where a session did, by its mode.
-_BY = {
-    options.OFF: "a session without gangamon",
-    options.SHADOW: "a session with gangamon in shadow mode",
-}
-
-
 def _flag(wanted: str) -> None:
     """What one session lacks is for that session: the next one that has gangamon takes the jobs
     back. What a person has set stays."""
     found = mode.read(_place())
     if wanted != options.GANGAMON and found.mode == mode.GANGAMON:
-        mode.write(_place(), mode.GANGA, f"{_BY[wanted]} on {hostname()}")
+        mode.write(_place(), mode.GANGA, f"{options.BY[wanted]} on {hostname()}")
     elif (
         wanted == options.GANGAMON
         and found.mode == mode.GANGA
-        and found.by.startswith(tuple(_BY.values()))
+        and found.by.startswith(tuple(options.BY.values()))
     ):
         mode.write(_place(), mode.GANGAMON, f"a session on {hostname()}")
 
@@ -166,47 +159,45 @@ def _hook() -> None:
 
 
 def _patch(chosen: options.Options) -> None:
-    for wanted, apply, what, without in (
+    """One warning names all that is left alone, and what that means."""
+    table = (
         (
             chosen.PatchTextMerger,
             patches.patch_text_merger,
-            "TextMerger.execute",
-            "merged files may be merged again",
+            "TextMerger.execute (text files are merged in the session)",
         ),
         (
             chosen.PatchFileChecker,
             patches.patch_file_checker,
-            "FileChecker.check",
-            "checked files are checked again",
+            "FileChecker.check (files are checked in the session)",
         ),
         (
             chosen.PatchMasterStatus,
             patches.patch_master_status,
-            "Job.updateMasterJobStatus",
-            "a master job may end before its outputs are merged",
+            "Job.updateMasterJobStatus (a master job may end before its outputs are merged)",
         ),
         (
             chosen.PatchFlush,
             patches.patch_flush,
-            "JobRegistry._flush",
-            "the prompt stands still while many changed subjobs are written",
+            "JobRegistry._flush (the prompt stands still while many changed subjobs are written)",
         ),
         (
             chosen.PatchIndexCache,
             patches.patch_index_cache,
-            "JobRegistry.getIndexCache",
-            "lists of loaded subjobs are slow",
+            "JobRegistry.getIndexCache (lists of loaded subjobs are slow)",
         ),
         (
             chosen.PatchSubjobLoad,
             patches.patch_subjob_load,
-            "SubJobXMLList._getItem",
-            "a session that is opened again is slow to show what has changed",
+            "SubJobXMLList._getItem (a session that is opened again is slow to show what changed)",
         ),
-    ):
-        if wanted and not apply():
-            logger.warning(
-                "gangamon: %s of this Ganga is not known to it and is left alone: %s",
-                what,
-                without,
-            )
+    )
+    left = [what for wanted, apply, what in table if wanted and not apply()]
+    if left:
+        logger.warning(
+            "gangamon: this is Ganga %s: it was tested with %s; what it does not know is left alone, "
+            "all else works: %s",
+            patches.version(),
+            ", ".join(patches.TESTED),
+            "; ".join(left),
+        )

@@ -13,6 +13,9 @@ SECTION = "Gangamon"
 #: of them is compared; Ganga has them.
 GANGAMON, SHADOW, OFF = MODES = "gangamon", "shadow", "off"
 
+#: Who set the repository's flag, where a session did by its mode, and not a person.
+BY = {OFF: "a session without gangamon", SHADOW: "a session with gangamon in shadow mode"}
+
 
 @dataclass(frozen=True)
 class Options:

@@ -24,6 +24,7 @@ from gangamon.adapter.watch.reader import Reader
 from gangamon.errors import BadInput, GangamonError
 from gangamon.services import mode
 from gangamon.services.mode import GANGA, GANGAMON, MODES
+from gangamon.settings import hostname
 
 logger = getLogger("gangamon")
 
@@ -119,6 +120,17 @@ class Switch:
             self.onlooker.close()
         self._engine.end()
 
+    def give_up(self, why: str) -> bool:
+        """gangamon cannot do its work in this session; whether it had the jobs. Raises DiskFull."""
+        if not self._willing or self.stock is not None:
+            return False
+        logger.warning("gangamon is off in this session, Ganga's own monitoring is used: %s", why)
+        self._chosen, self._willing = options.OFF, False
+        self._fresh = True  # what is with the service is taken back, and no more is tried here
+        self._flag = mode.write(self._place, GANGA, f"{options.BY[options.OFF]} on {hostname()}")
+        self._look_at = 0.0
+        return True
+
     def _wanted(self) -> str:
         now = time.monotonic()
         if now >= self._look_at:
@@ -146,7 +158,8 @@ class Switch:
                 self._wish, self._told = "", False
                 return
             self._wish = ""
-        self._leaving.finish()
+        if not self._fresh:
+            self._leaving.finish()
         stock = self._make()
         stock.start()
         if self._following:

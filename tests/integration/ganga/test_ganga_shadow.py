@@ -8,31 +8,11 @@ import sys
 from typing import Any
 
 from gangamon.fetchers import manifest
-from gangamon.services import mode, shadow
 from tests.integration.ganga.service import Service
-from tests.integration.ganga.session import Session
+from tests.integration.ganga.session import METHODS, Session
 from tests.support.waiting import until
 
 SHADOW = "-o[Gangamon]mode=shadow"
-
-#: What the adapter puts something of its own in the place of, by module.
-METHODS = """
-        from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
-        from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
-        from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
-        from GangaCore.Lib.Checkers import FileChecker as RawChecker
-        from GangaCore.Lib.Mergers.Merger import TextMerger as RawMerger
-        from GangaCore.Utility.Config import getConfig
-        facts["methods"] = sorted({m.__module__.split(".")[0] for m in (
-            RawJob.updateMasterJobStatus, RawMerger.execute, RawChecker.check, JobRegistry._flush,
-            JobRegistry.getIndexCache, SubJobXMLList._getItem)})
-        facts["hook"] = "*/*" in getConfig("MonitoringServices").options
-"""
-
-
-def _lines(session: Session) -> list[dict[str, Any]]:
-    paths = shadow.files(session.gangadir / mode.FOLDER)
-    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
 
 
 def _report(session: Session, code: int) -> dict[str, Any]:
