@@ -195,7 +195,7 @@ def _patch(chosen: options.Options) -> None:
     left = [what for wanted, apply, what in table if wanted and not apply()]
     if left:
         logger.warning(
-            "gangamon: this is Ganga %s: it was tested with %s; what it does not know is left alone, "
+            "gangamon: this is Ganga %s: it was tested with %s; what is not known is left alone, "
             "all else works: %s",
             patches.version(),
             ", ".join(patches.TESTED),
