@@ -122,6 +122,9 @@ class Switch:
 
     def give_up(self, why: str) -> bool:
         """gangamon cannot do its work in this session; whether it had the jobs. Raises DiskFull."""
+        if self.onlooker is not None and self.stock is not None:
+            logger.warning("gangamon: shadow mode: nothing is compared any more: %s", why)
+            self.onlooker = None
         if not self._willing or self.stock is not None:
             return False
         logger.warning("gangamon is off in this session, Ganga's own monitoring is used: %s", why)

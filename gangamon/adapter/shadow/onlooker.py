@@ -4,27 +4,26 @@ is compared. Nothing is applied, and the service does nothing but ask."""
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover import specs
+from gangamon.adapter.handover.enqueuer import PAUSE, SLICE
 from gangamon.adapter.service.autostart import Autostart
 from gangamon.adapter.service.link import Link, new_id
-from gangamon.adapter.shadow import jobs
+from gangamon.adapter.shadow import findings, jobs
 from gangamon.adapter.watch.following import Following
 from gangamon.adapter.watch.reader import Gone, Reader
 from gangamon.adapter.watch.roster import UNFINISHED
 from gangamon.adapter.watch.watched import POLLED, Watched
 from gangamon.domain.command import BATCH_SIZE, UNSPLIT, Enqueue, JobSpec, Withdraw
-from gangamon.domain.shadow import GANGA, GANGAMON, Comparison, Finding, Kind
+from gangamon.domain.shadow import GANGA, GANGAMON, Comparison, Finding
 from gangamon.domain.status import FINAL, JobStatus
-from gangamon.errors import BadInput, DiskFull, StoreUnavailable
+from gangamon.errors import DiskFull, StoreUnavailable
 from gangamon.services import shadow
-from gangamon.settings import hostname
 
 logger = getLogger("gangamon")
 
@@ -33,10 +32,6 @@ BLOCK = 0.25
 
 #: A look at a master's subjobs may take this part of the session's time.
 SHARE = 0.05
-
-
-#: Kinds that a line at the prompt is worth.
-_TOLD = (Kind.CONTRADICTION.value, Kind.BEHIND.value, shadow.UNCLEAR)
 
 
 class _Observed:
@@ -65,7 +60,7 @@ class Onlooker:
         self._reader, self._link, self._autostart = reader, link, autostart
         self._interval, self._scan_at = interval, 0.0
         self._bound, self._comparison = bound, Comparison(bound)
-        self._record = shadow.Record(place, hostname())
+        self._findings = findings.Findings(reader, link, place)
         self._table: dict[int, _Observed] = {}
         self._handed: set[int] = set()
         self._senders: dict[str, int] = {}
@@ -75,7 +70,7 @@ class Onlooker:
 
     def summary(self) -> shadow.Summary:
         """Of this session. Raises OSError."""
-        return shadow.summary([self._record.path] if self._record.path.exists() else [])
+        return self._findings.summary()
 
     # --- the steps ----------------------------------------------------------------------------
 
@@ -107,7 +102,7 @@ class Onlooker:
             logger.warning("gangamon shadow: %s", shadow.text(found)[0])
             for line in shadow.text(found)[1:]:
                 logger.info("gangamon shadow: %s", line)
-            logger.warning("gangamon shadow: see 'gangamon shadow report', %s", self._record.path)
+            logger.warning("gangamon shadow: see 'gangamon shadow report', %s", self._findings.path)
 
     # --- what Ganga shows ---------------------------------------------------------------------
 
@@ -155,6 +150,8 @@ class Onlooker:
             given: list[JobSpec] = []
             for sub, shown in jobs.statuses(raw):
                 if shown != observed.shown.get(sub):
+                    if len(given) % SLICE == SLICE - 1:
+                        time.sleep(PAUSE)
                     spec = self._changed(observed, raw, sub, shown)
                     given += [spec] if spec is not None else []
             if given and not observed.refused:
@@ -162,7 +159,7 @@ class Onlooker:
         except Gone:
             self._leave(master)
             return
-        except (BadInput, DiskFull) as error:
+        except Exception as error:  # noqa: BLE001 - one job stops no other
             logger.warning("gangamon shadow: job %s is not compared: %s", master, error)
             observed.refused = True
             self._comparison.forget(self._comparison.of(master))
@@ -225,7 +222,7 @@ class Onlooker:
 
     def _leave(self, master: int) -> None:
         """It is removed, or not followed any more."""
-        del self._table[master]
+        self._table.pop(master, None)
         self._comparison.forget(self._comparison.of(master))
         if master in self._handed:
             self._handed.discard(master)
@@ -264,7 +261,7 @@ class Onlooker:
             for job in told
             if (finding := self._hear(GANGAMON, observed, job.sub, job.attempt, job.status, False))
         ]
-        self._tell(found)
+        self._findings.tell(found)
 
     def _again(self, masters: Iterable[int]) -> None:
         """The service's view of these as it is now, for updates may have been missed. Raises
@@ -303,79 +300,20 @@ class Onlooker:
         fqid = _fqid(observed.watched.id, sub)
         finding = self._comparison.hear(who, fqid, attempt, status, time.time())
         if finding is not None and tell:
-            self._tell([finding])
+            self._findings.tell([finding])
         return finding
 
     def _late(self, found: list[Finding]) -> None:
         """Whoever is late for long: unless it is only that nobody has looked. Raises
         StoreUnavailable."""
-        masters = {_master(finding) for finding in found}
+        masters = {findings.master(finding) for finding in found}
         held = jobs.held_elsewhere(self._reader)
         self._again(m for m in masters if m not in held)
         for master in masters & held:
             self._leave(master)
         still = [f for f in found if self._comparison.differs(f)]
-        self._tell(still)
-
-    def _tell(self, found: list[Finding]) -> None:
-        """Into the file, and a line for those that must be seen."""
-        lines = [line for finding in found for line in self._lines(finding)]
-        try:
-            self._record.write(lines)
-        except DiskFull as error:
-            if "disk" not in self._warned:
-                self._warned.add("disk")
-                logger.error("gangamon shadow: %s", error)
-        for same in shadow.grouped(line for line in lines if line["kind"] in _TOLD).values():
-            body = same[0]
-            if body["kind"] == Kind.BEHIND:
-                about = f"{body['job'].partition('.')[0]} {body['behind']}"
-                if about in self._warned:
-                    continue  # of each master job once: there may be thousands
-                self._warned.add(about)
-            more = f" (and {len(same) - 1} of its subjobs like it)" if len(same) > 1 else ""
-            logger.warning("gangamon shadow: %s%s", shadow.tell(body), more)
-
-    def _lines(self, finding: Finding) -> list[dict[str, Any]]:
-        """What is kept of it: a line, or none."""
-        if finding.kind in (Kind.AGREED, Kind.TAKEN_BACK):
-            return [shadow.line(finding, finding.kind.value)]
-        master, sub = _master(finding), _sub(finding)
-        kind = finding.kind.value
-        try:
-            raw = jobs.load(self._reader, master)
-            if int(jobs.job(raw, sub).info.submit_counter) != finding.attempt:
-                return []  # submitted again meanwhile: what Ganga says is of another attempt
-            failed = finding.ganga.status is JobStatus.FAILED
-            completed = finding.gangamon.status is JobStatus.COMPLETED
-            if (
-                finding.kind is Kind.CONTRADICTION
-                and failed
-                and completed
-                and jobs.may_fail(raw, sub)
-            ):
-                kind = shadow.UNCLEAR
-        except Gone:
-            return []
-        return [shadow.line(finding, kind, self._evidence(master, sub))]
-
-    def _evidence(self, master: int, sub: int) -> Mapping[str, Any]:
-        try:
-            found = self._link.job(master, sub)
-        except StoreUnavailable:
-            return {}
-        if found is None or found.evidence is None:
-            return {"native_status": found.native_status} if found is not None else {}
-        return asdict(found.evidence)
+        self._findings.tell(still)
 
 
 def _fqid(master: int, sub: int) -> str:
     return str(master) if sub == UNSPLIT else f"{master}.{sub}"
-
-
-def _master(finding: Finding) -> int:
-    return int(finding.fqid.partition(".")[0])
-
-
-def _sub(finding: Finding) -> int:
-    return int(finding.fqid.partition(".")[2] or UNSPLIT)

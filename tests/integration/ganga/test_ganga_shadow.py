@@ -80,6 +80,8 @@ def test_a_disagreement_is_told_once_with_its_evidence(ganga: Session) -> None:
     may have failed is unclear, and what the user kills is no disagreement."""
     found = ganga.run(
         """
+        from GangaCore.Lib.Localhost.Localhost import Localhost
+        Localhost.updateMonitoringInformation = staticmethod(lambda jobs: None)
         runMonitoring()
         plain = single("echo plain")
         checked = single("echo checked")
@@ -95,8 +97,6 @@ def test_a_disagreement_is_told_once_with_its_evidence(ganga: Session) -> None:
         until(lambda: onlooker.summary().jobs == 3, 200, "all are compared")
         """,
         SHADOW,
-        "-o[PollThread]Local=3000",
-        "-o[PollThread]base_poll_rate=3000",
         "-o[Gangamon]ShadowBound=1",
         "-o[Gangamon]ScanInterval=0.5",
     )
