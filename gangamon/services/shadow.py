@@ -136,7 +136,8 @@ def _take(
         return
     job = (session, str(body["job"]), int(body["attempt"]))
     if kind == Kind.BEHIND:
-        late[(*job, str(body["what"]))] = body
+        key = (*job, str(body["what"]))
+        late[key] = body
         return
     lists = {Kind.CONTRADICTION.value: found.contradictions, UNCLEAR: found.unclear}
     if kind in lists:

@@ -199,7 +199,7 @@ def test_a_session_in_which_nothing_goes_on_goes_back_to_ganga(ganga: Session) -
         until(lambda: sent(j.id), 200, "gangamon has it")
         def broken(*given):
             raise AttributeError("Registry: no items")
-        component.engine.roster.scan = broken
+        component.engine._look = broken
         GATE.touch()
         until(lambda: j.status == "completed", 200, "Ganga has completed it")
         facts["stock"] = type(component.switch.stock).__name__
