@@ -211,6 +211,7 @@ def _as_dict(master: Master) -> dict[str, Any]:
         "status": str(master.status or rollup(master.counts) or ""),
         "ended": master.status is not None,
         "phase": master.phase,
+        "observed": master.observe,
         "total": master.total,
         "subjobs": {s.value: master.counts.get(s, 0) for s in JobStatus},
         "results": master.results,
@@ -225,7 +226,7 @@ def _line(master: Master) -> str:
     name = f" {master.name}" if master.name else ""
     return (
         f"job {master.id}{name} [{'#' * filled}{'.' * (20 - filled)}] {done}/{master.total} "
-        f"{counts}{': ' + state if state else ''}"
+        f"{counts}{': ' + state if state else ''}{' (only observed)' if master.observe else ''}"
     )
 
 

@@ -44,7 +44,7 @@ over = lambda: i.status == ended.status == "completed" and lost.status == "faile
 until(over, 110, "Ganga has seen their ends")
 until(lambda: lives.status == "running" and lives.backend.actualCE == "node7", 110, "and the life")
 facts["interactive"] = i.backend.exitcode
-facts["sent"] = [c.master for c in client.commands if isinstance(c, Enqueue)]
+facts["sent"] = [c.master for c in client.commands if hasattr(c, "jobs")]
 """,
         "-o[PollThread]default_backend_poll_rate=1",
         "-o[PollThread]LSF=1",
@@ -77,7 +77,9 @@ RawExecutable.postprocess, RawJob.postprocessoutput = postprocess, postprocessou
 j = submitted(2, outputfiles=[LocalFile("out")])
 followed(j)
 for sub in (0, 1):
-    Path(j.subjobs(sub).outputdir, "out").write_text("it")
+    folder = Path(j.subjobs(sub).outputdir)
+    folder.mkdir(parents=True)
+    (folder / "out").write_text("it")
 say(j, S.COMPLETED, (0, 1))
 client.say(j.id, (), MasterFinal(1, S.COMPLETED, {}))
 until(lambda: j.status == "completed", 100, "it is over")
