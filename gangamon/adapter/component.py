@@ -18,7 +18,7 @@ from GangaCore.Core.GangaThread import GangaThread
 from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter import identity, patches
+from gangamon.adapter import identity
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.handover import rates
 from gangamon.adapter.loop import Loop
@@ -231,20 +231,12 @@ class Monitoring(GangaThread):
                     logger.debug("gangamon: %s", text, exc_info=True)
                 last = text
                 if failures == PATIENCE:
-                    self._give_up(text)
+                    self.switch.give_up(text)
                 time.sleep(1.0)
         try:
             self.switch.close()
         except Exception as error:  # noqa: BLE001 - Ganga is closing around us
             logger.debug("gangamon: at the end: %s", error)
-
-    def _give_up(self, why: str) -> None:
-        """Nothing goes on here, as with a Ganga that differs where nobody has looked."""
-        try:
-            if self.switch.give_up(why):
-                patches.current.watch = None  # the patched methods are Ganga's own again
-        except Exception as error:  # noqa: BLE001 - likewise
-            logger.error("gangamon: %s", error)
 
 
 async def _asked(task: Any, jobs: Any) -> None:

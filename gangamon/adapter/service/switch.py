@@ -57,7 +57,7 @@ class Switch:
         self._fresh = fresh and not self._willing
         self.onlooker = onlooker
         self._leaving = Leaving(engine, link, reader, following)
-        self._wish = ""
+        self._wish, self._by = "", _PROMPT
         self._flag, self._look_at = mode.Mode(), 0.0
         self._told = False
         #: Ganga's own component while it follows the jobs; None while gangamon does.
@@ -75,7 +75,7 @@ class Switch:
                 [f"mode: this session was started with [Gangamon] mode = {self._chosen}"]
             )
         if wanted == GANGA and self.stock is None:
-            self._wish = GANGA  # the flag follows when what has ended is shown
+            self._wish, self._by = GANGA, _PROMPT  # the flag follows when what has ended is shown
         elif wanted == GANGA:
             mode.write(self._place, GANGA, _PROMPT)
         elif wanted:
@@ -112,7 +112,7 @@ class Switch:
         if (
             self._wish
         ):  # not all is given back: the flag binds the service, the next session goes on
-            mode.write(self._place, GANGA, _PROMPT)
+            mode.write(self._place, GANGA, self._by)
         if wanted == GANGAMON and self._willing:
             self._engine.close()
             return
@@ -120,19 +120,18 @@ class Switch:
             self.onlooker.close()
         self._engine.end()
 
-    def give_up(self, why: str) -> bool:
-        """gangamon cannot do its work in this session; whether it had the jobs. Raises DiskFull."""
+    def give_up(self, why: str) -> None:
+        """Nothing goes on in this session: Ganga has its jobs, when what the service has ended is
+        shown; the next session with gangamon takes them back."""
         if self.onlooker is not None and self.stock is not None:
             logger.warning("gangamon: shadow mode: nothing is compared any more: %s", why)
             self.onlooker = None
-        if not self._willing or self.stock is not None:
-            return False
-        logger.warning("gangamon is off in this session, Ganga's own monitoring is used: %s", why)
-        self._chosen, self._willing = options.OFF, False
-        self._fresh = True  # what is with the service is taken back, and no more is tried here
-        self._flag = mode.write(self._place, GANGA, f"{options.BY[options.OFF]} on {hostname()}")
-        self._look_at = 0.0
-        return True
+        elif self._willing and self.stock is None and not self._wish:
+            logger.warning(
+                "gangamon is off in this session, Ganga's own monitoring is used: %s", why
+            )
+            self._chosen, self._willing = options.OFF, False
+            self._wish, self._by = GANGA, f"{options.BY[options.OFF]} on {hostname()}"
 
     def _wanted(self) -> str:
         now = time.monotonic()
@@ -155,7 +154,7 @@ class Switch:
     def _begin(self) -> None:
         if self._wish:
             try:
-                self._flag = mode.write(self._place, GANGA, _PROMPT)
+                self._flag = mode.write(self._place, GANGA, self._by)
             except GangamonError as error:
                 logger.error("gangamon: the mode stays as it is: %s", error)
                 self._wish, self._told = "", False
