@@ -156,6 +156,8 @@ class Switch:
             try:
                 self._flag = mode.write(self._place, GANGA, self._by)
             except GangamonError as error:
+                if not self._willing:
+                    raise  # there is no other way: tried again
                 logger.error("gangamon: the mode stays as it is: %s", error)
                 self._wish, self._told = "", False
                 return
