@@ -45,8 +45,8 @@ class Options:
 _MEANING = {
     "mode": "gangamon; shadow: Ganga's own monitoring, and gangamon compared with it; off",
     "Enabled": "False: as mode = off",
-    "PatchTextMerger": "False: a TextMerger merges again in the session what gangamon has merged",
-    "PatchFileChecker": "False: a FileChecker checks again in the session what gangamon checked",
+    "PatchTextMerger": "False: text is merged in the session, and not by gangamon",
+    "PatchFileChecker": "False: files are checked in the session, and not by gangamon",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",
@@ -59,8 +59,8 @@ _MEANING = {
 
 
 def make() -> Options:
-    """Declare the section to Ganga, and read it."""
-    from GangaCore.Utility.Config import ConfigError, getConfig, makeConfig
+    """Declare the section to Ganga, and read it. BadInput."""
+    from GangaCore.Utility.Config import Config, ConfigError, getConfig, makeConfig
 
     try:
         section = makeConfig(SECTION, "gangamon: job monitoring outside the session")
@@ -68,7 +68,16 @@ def make() -> Options:
         section = getConfig(SECTION)
     values: dict[str, Any] = {}
     for field in fields(Options):
+        number = type(field.default) is float
         if field.name not in section.options:
-            section.addOption(field.name, field.default, _MEANING[field.name])
-        values[field.name] = section[field.name]
+            # Without a list of types Ganga takes 2 for no float.
+            types = [int, float] if number else None
+            section.addOption(field.name, field.default, _MEANING[field.name], typelist=types)
+            for given in (Config.unknownUserConfigValues, Config.unknownConfigFileValues):
+                # Of another type: Ganga keeps the default and says nothing (Config.py:570, 8.7.12).
+                if field.name in given.get(SECTION, {}):
+                    got = given[SECTION][field.name]
+                    accepted = "a number" if number else type(field.default).__name__
+                    raise BadInput([f"[{SECTION}] {field.name}: got {got!r}; accepted: {accepted}"])
+        values[field.name] = float(section[field.name]) if number else section[field.name]
     return Options(**values)
