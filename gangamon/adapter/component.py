@@ -170,8 +170,7 @@ class Monitoring(GangaThread):
         self.alive = False
         self.following.nothing()
         super().stop()
-        if self.switch.stock is not None and self.switch.stock.alive:
-            self.switch.stock.stop()
+        self.switch.stop()
         self.heard.put(None)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)

@@ -7,6 +7,7 @@ is handed over. What another session holds is Ganga's to guard, by its locks on 
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -60,6 +61,7 @@ class Switch:
         self._wish, self._by = "", _PROMPT
         self._flag, self._look_at = mode.Mode(), 0.0
         self._told = False
+        self._lock, self._stopped = threading.Lock(), False
         #: Ganga's own component while it follows the jobs; None while gangamon does.
         self.stock: Any = None
 
@@ -83,6 +85,13 @@ class Switch:
             mode.write(self._place, GANGAMON, _PROMPT)
             self._look_at = 0.0
         return wanted or self._wish or mode.read(self._place).mode
+
+    def stop(self) -> None:
+        """The session ends, and Ganga's component with it, also if it is just about to begin."""
+        with self._lock:
+            self._stopped = True
+            if self.stock is not None:
+                _stop(self.stock)
 
     # --- the adapter's thread -------------------------------------------------------------------
 
@@ -164,11 +173,14 @@ class Switch:
             self._wish = ""
         if not self._fresh:
             self._leaving.finish()
-        stock = self._make()
-        stock.start()
-        if self._following:
-            stock.enable()
-        self.stock = stock
+        with self._lock:
+            if self._stopped:
+                return
+            stock = self._make()
+            stock.start()
+            if self._following:
+                stock.enable()
+            self.stock = stock
         if not self._fresh:
             logger.warning("gangamon: Ganga's own monitoring has them now")
         if self.onlooker is not None:
@@ -201,6 +213,14 @@ class Switch:
 
 def stop(stock: Any) -> None:
     """End Ganga's own component, as its shutdown does; returns when its thread is gone."""
-    if stock.alive:
-        stock.stop()
+    _stop(stock)
     stock.join()
+
+
+def _stop(stock: Any) -> None:
+    if not stock.alive:
+        return
+    try:
+        stock.stop()
+    except AttributeError:  # its thread has not made its executor yet (MonitoringService.py:221)
+        stock.loop.call_soon_threadsafe(stock.loop.stop)
