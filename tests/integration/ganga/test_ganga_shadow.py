@@ -55,6 +55,14 @@ def test_it_runs_beside_gangas_own_monitoring(ganga: Session, service: Service) 
         onlooker = component.switch.onlooker
         until(lambda: onlooker.summary().jobs == 4, 200, "all are compared")
         gangamon_shadow()
+        import pickle
+        from gangamon.adapter.shadow.jobs import held_elsewhere
+        lock = stripProxy(k)._getRegistry().repository.sessionlock
+        facts["own"] = k.id in pickle.loads(Path(lock.fn).read_bytes())
+        other = Path(lock.sdir, f"another.{{lock.name}}.locks")
+        other.write_bytes(pickle.dumps({{7}}))
+        facts["held elsewhere"] = sorted(held_elsewhere(component.engine._reader))
+        other.unlink()
         """,
         SHADOW,
         "-o[PollThread]Local=2",
@@ -65,6 +73,8 @@ def test_it_runs_beside_gangas_own_monitoring(ganga: Session, service: Service) 
         "stock": "AsyncMonitoringService",
         "states": ["completed", "failed", "completed"],
         "merged": True,
+        "own": True,
+        "held elsewhere": [7],
     }
     assert "4 jobs compared in 1 sessions: 4 agreed, 0 contradictions" in found.output
     assert "Traceback" not in found.output
