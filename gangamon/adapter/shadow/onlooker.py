@@ -10,6 +10,7 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
+from gangamon.adapter.guard import RETRY
 from gangamon.adapter.handover import specs
 from gangamon.adapter.handover.enqueuer import PAUSE, SLICE
 from gangamon.adapter.service.autostart import Autostart
@@ -66,6 +67,8 @@ class Onlooker:
         self._senders: dict[str, int] = {}
         self._old = set(reader.statuses())
         self._warned: set[str] = set()
+        #: Master -> when to look again whether it can be compared (monotonic time).
+        self._aside: dict[int, float] = {}
         self._epoch = ""
 
     def summary(self) -> shadow.Summary:
@@ -115,13 +118,17 @@ class Onlooker:
         new = [
             master
             for master, status in statuses.items()
-            if status in POLLED and master in following and master not in self._table
+            if status in POLLED
+            and master in following
+            and master not in self._table
+            and now >= self._aside.get(master, 0.0)
         ]
-        if new:
-            held = jobs.held_elsewhere(self._reader)
-            for master in new:
-                if master not in held and self._known(master):
-                    self._table[master] = _Observed(master, master not in self._old)
+        held = jobs.held_elsewhere(self._reader) if new else frozenset()
+        for master in new:
+            if master not in held and self._known(master):
+                self._table[master] = _Observed(master, master not in self._old)
+            else:
+                self._aside[master] = now + RETRY
         for master, observed in list(self._table.items()):
             if master not in statuses or master not in following:
                 self._leave(master)
@@ -131,6 +138,7 @@ class Onlooker:
     def _known(self, master: int) -> bool:
         """Whether gangamon can ask its backend."""
         try:
+            jobs.load(self._reader, master)
             backend = self._reader.backend(master)
         except Gone:
             return False
