@@ -165,14 +165,17 @@ def spread(values: Sequence[float]) -> Spread:
 _WHAT = {RUNNING: "that a job runs", END: "that a job has ended"}
 
 
-def text(found: Summary) -> list[str]:
-    """For people; the first line is the whole of it in short."""
-    kinds = (
+def _kinds(found: Summary) -> tuple[tuple[list[dict[str, Any]], str], ...]:
+    return (
         (found.contradictions, "contradictions"),
         (found.unclear, "unclear"),
         (found.behind, "late"),
     )
-    counts = ", ".join(f"{len(bodies)} {name}" for bodies, name in kinds)
+
+
+def short(found: Summary) -> list[str]:
+    """For people, in numbers; the first line is how many of what."""
+    counts = ", ".join(f"{len(bodies)} {name}" for bodies, name in _kinds(found))
     lines = [
         f"{found.jobs} jobs compared in {found.sessions} sessions: {found.agreed} agreed, "
         f"{counts}, {found.taken_back} killed in Ganga"
@@ -182,7 +185,13 @@ def text(found: Summary) -> list[str]:
             f"gangamon knew {_WHAT[what]} {one.median:.1f} s earlier than Ganga (median of "
             f"{one.jobs}; 95 % at most {one.p95:.1f} s; negative: later)"
         )
-    for bodies, name in kinds:
+    return lines
+
+
+def text(found: Summary) -> list[str]:
+    """The same, and what was found."""
+    lines = short(found)
+    for bodies, name in _kinds(found):
         lines += [tell(body) for body in bodies[:NAMED]]
         if len(bodies) > NAMED:
             lines.append(f"{name}: {len(bodies) - NAMED} more")

@@ -102,10 +102,8 @@ class Onlooker:
             self._withdraw(master, (), JobStatus.KILLED, "the session has ended")
         found = self.summary()
         if found.jobs or found.behind:
-            logger.warning("gangamon shadow: %s", shadow.text(found)[0])
-            for line in shadow.text(found)[1:]:
-                logger.info("gangamon shadow: %s", line)
-            logger.warning("gangamon shadow: see 'gangamon shadow report', %s", self._findings.path)
+            for line in shadow.short(found):
+                logger.warning("gangamon shadow: %s", line)
 
     # --- what Ganga shows ---------------------------------------------------------------------
 

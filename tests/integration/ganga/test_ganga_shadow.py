@@ -76,7 +76,8 @@ def test_it_runs_beside_gangas_own_monitoring(ganga: Session, service: Service) 
         "own": True,
         "held elsewhere": [7],
     }
-    assert "4 jobs compared in 1 sessions: 4 agreed, 0 contradictions" in found.output
+    # Once by the command, and once at the end of the session.
+    assert found.output.count("4 jobs compared in 1 sessions: 4 agreed, 0 contradictions") == 2
     assert "Traceback" not in found.output
     summary = _report(ganga, 0)
     assert summary["agreed"] == summary["jobs"] == 4 == summary["leads"]["end"]["jobs"]
