@@ -32,6 +32,7 @@ from gangamon.adapter.show.applier import made
 from gangamon.adapter.watch.following import Following, masters
 from gangamon.adapter.watch.ownership import Ownership
 from gangamon.adapter.watch.reader import Reader
+from gangamon.errors import GangamonError
 from gangamon.settings import Settings
 
 logger = getLogger("gangamon")
@@ -224,7 +225,9 @@ class Monitoring(GangaThread):
                 self.switch.step()
                 failures = 0
             except Exception as error:
-                text, failures = f"{type(error).__name__}: {error}", failures + 1
+                text = f"{type(error).__name__}: {error}"
+                # A disk that is full, or a mount that is gone, may be there again.
+                failures = 0 if isinstance(error, (GangamonError, OSError)) else failures + 1
                 if text != last:
                     logger.error("gangamon: %s", text)
                     logger.debug("gangamon: %s", text, exc_info=True)
