@@ -138,7 +138,7 @@ class ScriptedClient:
         with self._lock:
             jobs = dict(self.known.get(master, {}))
             lanes = [c.lane for c in self.commands if isinstance(c, Enqueue) and c.master == master]
-            record: Any = SimpleNamespace(lane=lanes[-1] if lanes else "")
+            record: Any = SimpleNamespace(lane=lanes[-1] if lanes else "", observe=False)
             final = self.finals.get(master)
             return MasterView(record, jobs, final, self.position, EPOCH) if jobs else None
 

@@ -74,6 +74,7 @@ def as_dict(master: Master) -> dict[str, Any]:
         "status": str(master.status or rollup(master.counts) or ""),
         "ended": master.status is not None,
         "phase": master.phase,
+        "observed": master.observe,
         "total": master.total,
         "subjobs": {s.value: master.counts.get(s, 0) for s in JobStatus},
         "results": master.results,
@@ -88,7 +89,7 @@ def line(master: Master) -> str:
     name = f" {master.name}" if master.name else ""
     return (
         f"job {master.id}{name} {bar(done, master.total)} {done}/{master.total} "
-        f"{counts}{': ' + state if state else ''}"
+        f"{counts}{': ' + state if state else ''}{' (only observed)' if master.observe else ''}"
     )
 
 

@@ -11,7 +11,7 @@ from gangamon.adapter.prompt import lanes, survey, watching
 from gangamon.adapter.prompt.asker import Asker
 from gangamon.adapter.prompt.bar import text
 from gangamon.adapter.prompt.figures import Figures, Rate
-from gangamon.adapter.prompt.session import GIVEN_BACK, Session
+from gangamon.adapter.prompt.session import Session
 from gangamon.adapter.prompt.told import Told
 from gangamon.adapter.watch.naming import named
 from gangamon.domain.command import UNSPLIT
@@ -58,8 +58,8 @@ class Monitor:
         self._asker, self._patience = Asker(component.link.client), PATIENCE
 
     def __repr__(self) -> str:
-        if self._session.given_back:
-            return "\n".join([GIVEN_BACK, self._session.told()])
+        if given_back := self._session.given_back:
+            return "\n".join([given_back, self._session.told()])
         try:
             found: survey.Survey | None = self._ask(
                 lambda client: survey.take(client, self._component.repository)
@@ -154,8 +154,8 @@ class Monitor:
 
         jobs: a job, an id, "42.7", a slice, or a list of these; subjobs stand for their master.
         """
-        if self._session.given_back:
-            return Told(GIVEN_BACK)
+        if given_back := self._session.given_back:
+            return Told(given_back)
         masters = None if jobs is None else {master for master, _ in named(jobs, "refresh")}
         watched = {one.id for one in self._session.watched}
         chosen = watched if masters is None else masters & watched

@@ -19,6 +19,10 @@ _OFF = "monitoring is off in this session, statuses stand still: enableMonitorin
 GIVEN_BACK = (
     "Ganga's own monitoring has this repository's jobs; gangamon_mode('gangamon') takes them"
 )
+COMPARED = (
+    "shadow mode: Ganga's own monitoring has the jobs, and what gangamon would say of them is "
+    "compared: gangamon_shadow()"
+)
 
 
 class Session:
@@ -28,9 +32,12 @@ class Session:
         self._component = component
 
     @property
-    def given_back(self) -> bool:
-        """Whether Ganga's own monitoring has the jobs."""
-        return self._component.switch.stock is not None
+    def given_back(self) -> str:
+        """Why Ganga's own monitoring has the jobs; '' if it has not."""
+        switch = self._component.switch
+        if switch.stock is None:
+            return ""
+        return GIVEN_BACK if switch.onlooker is None else COMPARED
 
     @property
     def watched(self) -> list[Watched]:
@@ -71,8 +78,8 @@ class Session:
         watched = component.engine.roster.get(master)
         if status in ("new", "template"):
             return "it was not submitted"
-        if self.given_back:
-            return GIVEN_BACK
+        if given_back := self.given_back:
+            return given_back
         if master in component.engine.roster.foreign:
             return "gangamon has no plugin for its backend: Ganga's own code asks it"
         if status in ENDED:

@@ -179,6 +179,10 @@ class Link:
         with collecting.paused():
             return self._client.snapshot(self.repository, master)
 
+    def job(self, master: int, sub: int) -> Any:
+        """One job with its evidence; None: unknown to the service. Raises StoreUnavailable."""
+        return self._client.job(self.repository, master, sub)
+
 
 def new_id() -> str:
     return uuid.uuid4().hex

@@ -37,6 +37,10 @@ class Reader:
     def __init__(self, registry_slice: Any) -> None:
         self._registry = stripProxy(registry_slice).objects
 
+    @property
+    def repository(self) -> Any:
+        return self._registry.repository
+
     def statuses(self) -> dict[int, str]:
         """Every job's status by id, from memory or the index: no lock, no XML."""
         return {id_: _peek(job) for id_, job in self._registry.items()}
