@@ -55,6 +55,7 @@ def test_it_runs_beside_gangas_own_monitoring(ganga: Session, service: Service) 
         onlooker = component.switch.onlooker
         until(lambda: onlooker.summary().jobs == 4, 200, "all are compared")
         gangamon_shadow()
+        facts["monitor"] = repr(monitor).splitlines()[0][:11]
         import pickle
         from gangamon.adapter.shadow.jobs import held_elsewhere
         lock = stripProxy(k)._getRegistry().repository.sessionlock
@@ -73,6 +74,7 @@ def test_it_runs_beside_gangas_own_monitoring(ganga: Session, service: Service) 
         "stock": "AsyncMonitoringService",
         "states": ["completed", "failed", "completed"],
         "merged": True,
+        "monitor": "shadow mode",
         "own": True,
         "held elsewhere": [7],
     }
