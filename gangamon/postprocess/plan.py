@@ -14,6 +14,7 @@ import os
 import stat
 from collections.abc import Mapping
 
+from gangamon.domain.command import MergerSpec
 from gangamon.domain.status import JobStatus
 from gangamon.errors import MergeFailed, TransientError
 from gangamon.protocols import MergeOrder
@@ -33,25 +34,37 @@ def plan(order: MergeOrder) -> dict[str, list[str]]:
 
     Raises MergeFailed with Ganga's text, TransientError if a directory cannot be read.
     """
+    mounted(order)
+    inputs: dict[str, list[str]] = {}
+    for given in order.inputs:
+        for name, path in of_subjob(order.spec, *given):
+            inputs.setdefault(name, []).append(path)
+    return inputs
+
+
+def mounted(order: MergeOrder) -> None:
+    """TransientError if the master's own directory is not there."""
     if not os.path.isdir(os.path.dirname(order.target.rstrip("/"))):
         raise TransientError(f"{order.target}: its directory is not there; not mounted?")
-    inputs: dict[str, list[str]] = {}
-    for fqid, status, output in order.inputs:
-        if status is not JobStatus.COMPLETED:
-            _excuse(fqid, status, order.spec.ignorefailed)
-            continue
-        for pattern in order.spec.files:
-            found = matches(output, pattern)
-            for match in found:
-                inputs.setdefault(os.path.relpath(match, output), []).append(match)
-            if not found and not order.spec.ignorefailed:
-                raise MergeFailed(
-                    f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "
-                    f"not continue. {_OVERRIDE}"
-                )
-            if not found:
-                _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
-    return inputs
+
+
+def of_subjob(spec: MergerSpec, fqid: str, status: JobStatus, output: str) -> list[tuple[str, str]]:
+    """(output, input) of what one subjob gives to a merge. Raises as ``plan``."""
+    if status is not JobStatus.COMPLETED:
+        _excuse(fqid, status, spec.ignorefailed)
+        return []
+    given = []
+    for pattern in spec.files:
+        found = matches(output, pattern)
+        given += [(os.path.relpath(match, output), match) for match in found]
+        if not found and not spec.ignorefailed:
+            raise MergeFailed(
+                f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "
+                f"not continue. {_OVERRIDE}"
+            )
+        if not found:
+            _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
+    return given
 
 
 def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:

@@ -5,25 +5,33 @@ time in its first line aside. Ganga reads and writes text: every ``\\r\\n`` and 
 becomes ``\\n``. It stops at bytes that are not in the session's encoding; here they are kept. It
 raises TypeError for gzip, in and out; here an input whose name ends in ``.gz`` is decompressed,
 and an output compressed if ``compress`` is set or its name ends so.
+
+While jobs run the outputs grow, see ``growth``; what is in of them, the merge at the end only has
+to find unchanged.
 """
 
 from __future__ import annotations
 
-import gzip
-import hashlib
 import os
+import stat
 import time
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import IO, Protocol
 
-from gangamon.errors import MergeFailed
-from gangamon.postprocess import manifest
-from gangamon.postprocess.plan import fingerprint, plan, refuse
+from gangamon.errors import DiskFull, MergeFailed, TransientError
+from gangamon.postprocess import growth, manifest
+from gangamon.postprocess.frames import Frames, checksum, is_gzip
+from gangamon.postprocess.growth import Growth, Member, Piece
+from gangamon.postprocess.plan import fingerprint, mounted, of_subjob, plan, refuse
 from gangamon.protocols import Manifest, MergeOrder
 
 _CHUNK = 1 << 20
+
+#: Outputs that grow at the same time; where there are more, all are merged at the end.
+MOST = 64
+
+#: Seconds for which the merge at the end waits for a slice that is under way.
+PATIENCE = 10.0
 
 
 class TextMerger:
@@ -37,28 +45,63 @@ class TextMerger:
 
         A second run from the same inputs changes nothing, also without ``overwrite``.
         """
-        inputs = plan(order)
-        source = fingerprint(inputs)
-        noted = manifest.load(order.target, order.attempt, order.spec, source)
-        kept = [f for f in noted.files if manifest.fits(order.target, f)] if noted else []
-        done = {name for name, _, _ in kept}
-        due = {n: of for n, of in _outputs(order, inputs).items() if n not in done}
-        if noted is not None and not due:
-            return noted
-        refuse(order, {name: inputs[of] for name, of in due.items()})
+        try:
+            made = _run(order)
+        except (MergeFailed, DiskFull):
+            with manifest.disk(order.target):
+                growth.discard(order.target, order.spec)
+            raise
         with manifest.disk(order.target):
-            return _merge(order, source, inputs, due, kept)
+            growth.discard(order.target, order.spec)
+        return made
+
+    def grow(self, order: MergeOrder, seconds: float) -> bool:
+        """See Growing."""
+        until = time.monotonic() + seconds
+        mounted(order)
+        if not order.spec.files:
+            return False
+        with manifest.disk(order.target):
+            os.makedirs(order.target, exist_ok=True)
+            with growth.opened(order.target, order.spec, create=True) as grown:
+                if grown is None:
+                    return False
+                grown.cut(_agreed(grown, order))
+                try:
+                    with manifest.disk(order.target):
+                        return _grow(order, grown, until)
+                except DiskFull:
+                    grown.remove()
+                    raise
+
+
+def _run(order: MergeOrder) -> Manifest:
+    inputs = plan(order)
+    source = fingerprint(inputs)
+    noted = manifest.load(order.target, order.attempt, order.spec, source)
+    kept = [f for f in noted.files if manifest.fits(order.target, f)] if noted else []
+    done = {name for name, _, _ in kept}
+    due = {n: of for n, of in _outputs(order, inputs).items() if n not in done}
+    if noted is not None and not due:
+        return noted
+    refuse(order, {name: inputs[of] for name, of in due.items()})
+    with manifest.disk(order.target):
+        return _merge(order, source, inputs, due, kept)
 
 
 def _outputs(order: MergeOrder, inputs: Mapping[str, list[str]]) -> dict[str, str]:
     """The name without ``.gz`` that Ganga would give, by the name of the output."""
     names: dict[str, str] = {}
     for of in inputs:
-        name = f"{of}.gz" if order.spec.compress and not _is_gzip(of) else of
+        name = _name(order, of)
         if name in names:
             raise MergeFailed(f"Both {names[name]} and {of} would be merged into {name}.")
         names[name] = of
     return names
+
+
+def _name(order: MergeOrder, of: str) -> str:
+    return f"{of}.gz" if order.spec.compress and not is_gzip(of) else of
 
 
 def _merge(
@@ -73,15 +116,21 @@ def _merge(
         os.makedirs(directory, exist_ok=True)
         manifest.sweep(directory)
     with ExitStack() as leftovers:
+        ready = growth.opened(order.target, order.spec, create=False, wait=PATIENCE)
+        grown = leftovers.enter_context(ready)
+        if grown is not None:
+            grown.cut(min(_agreed(grown, order), _same(grown, inputs)))
         hidden: dict[str, str] = {}
         made = list(kept)
         for name, of in due.items():
-            hidden[name] = manifest.hidden(os.path.dirname(paths[name]))
-            leftovers.callback(manifest.discard, hidden[name])
             try:
-                with open(hidden[name], "xb") as file:
-                    made.append((name, *_write(inputs[of], file, _is_gzip(name))))
-                    manifest.settle(file)
+                if grown is not None and _takes(order, grown, of):
+                    hidden[name] = grown.place(of)
+                    made.append((name, *_finish(grown, of, inputs[of], is_gzip(name))))
+                else:
+                    hidden[name] = manifest.hidden(os.path.dirname(paths[name]))
+                    leftovers.callback(manifest.discard, hidden[name])
+                    made.append((name, *_write(hidden[name], inputs[of], is_gzip(name))))
             except MergeFailed as error:
                 _summary(order, of, f"# -- Error in Merge -- #\n\t{error}\n")
                 raise
@@ -101,65 +150,173 @@ def _summary(order: MergeOrder, of: str, text: str) -> None:
     manifest.put(path, os.fsencode(text))
 
 
-def _write(paths: Sequence[str], file: IO[bytes], compress: bool) -> tuple[int, str]:
-    """The merged text of the inputs; the bytes written and their checksum. MergeFailed if an
-    input is no gzip file though its name says so."""
-    sink = _Sink(file)
-    # Without a name and a time in it: the same text gives the same bytes.
-    out = gzip.GzipFile("", "wb", fileobj=sink, mtime=0) if compress else sink
-    out.write(f"# Ganga TextMergeTool - {time.asctime()} #\n".encode())
-    for path in paths:
-        out.write(b"# Start of file %s #\n" % os.fsencode(path))
+def _write(path: str, inputs: Sequence[str], compress: bool) -> tuple[int, str]:
+    """The whole output; its bytes and their checksum."""
+    with open(path, "xb", buffering=0) as file:
+        out = Frames(file, compress)
+        out.begin()
+        for given in inputs:
+            out.add(given)
+        out.end()
+        manifest.settle(file)
+    return out.sink.size, out.sink.digest.hexdigest()
+
+
+# --- while jobs run ---------------------------------------------------------------------------
+
+
+def _takes(order: MergeOrder, grown: Growth, of: str) -> bool:
+    """Whether an output has begun to grow, on the file system that it is to lie on."""
+    place = os.path.dirname(os.path.join(order.target, of))
+    return grown.sizes.get(of, 0) > 0 and os.stat(place).st_dev == os.stat(order.target).st_dev
+
+
+def _finish(grown: Growth, of: str, inputs: Sequence[str], compress: bool) -> tuple[int, str]:
+    """What is missing of an output that has grown; its bytes and their checksum."""
+    done = sum(piece.output == of for member in grown.members for piece in member.pieces)
+    with open(grown.place(of), "r+b", buffering=0) as file:
+        size = grown.sizes[of]
+        file.truncate(size)  # what a process that died had not noted
+        digest, upto = grown.digests.pop(of, (checksum(), 0))
+        file.seek(upto)
+        while upto < size:  # what another process has written
+            chunk = file.read(min(_CHUNK, size - upto))
+            digest.update(chunk)
+            upto += len(chunk)
+        out = Frames(file, compress, size, digest)
+        for given in inputs[done:]:
+            out.add(given)
+        out.end()
+        manifest.settle(file)
+    return out.sink.size, out.sink.digest.hexdigest()
+
+
+def _agreed(grown: Growth, order: MergeOrder) -> int:
+    """How many of the first subjobs are in as they are now. Of those that the order does not name
+    nothing is known."""
+    fences = order.fences or [""] * len(order.inputs)
+    now = zip(grown.members, order.inputs, fences, strict=False)
+    for n, (member, (fqid, status, _), fence) in enumerate(now):
+        if (member.fqid, member.fence, member.status) != (fqid, fence, status.value):
+            return n
+    return len(grown.members)
+
+
+def _same(grown: Growth, inputs: Mapping[str, Sequence[str]]) -> int:
+    """How many of the first subjobs gave what the outputs are to begin with."""
+    wanted = {of: iter(paths) for of, paths in inputs.items()}
+    for n, member in enumerate(grown.members):
+        for piece in member.pieces:
+            path = next(wanted.get(piece.output, iter(())), None)
+            if path is None or not piece.is_still(path):
+                return n
+    return len(grown.members)
+
+
+def _grow(order: MergeOrder, grown: Growth, until: float) -> bool:
+    """Whether more is left."""
+    limit = len(order.inputs)
+    while True:
+        slice_ = _Slice(order, grown)
         try:
-            with open(path, "rb") as plain:
-                for chunk in translated(gzip.GzipFile(fileobj=plain) if _is_gzip(path) else plain):
-                    out.write(chunk)
-        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise MergeFailed(f"The input file {path} is not in gzip format: {error}") from error
-        out.write(b"\n")
-    out.write(b"# Ganga Merge Ended Successfully #\n")
-    out.close()
-    return sink.size, sink.digest.hexdigest()
+            return slice_.take(limit, until)
+        except MergeFailed:
+            if slice_.reached == len(grown.members):
+                return False  # the merge at the end will say so, if it is still so then
+            limit = slice_.reached  # what was written of this one is cut off
+        finally:
+            slice_.close()
 
 
-def translated(file: _Readable) -> Iterator[bytes]:
-    """The bytes of a file with line ends as in Python's text mode, some at a time."""
-    held = b""
-    while chunk := file.read(_CHUNK):
-        chunk = held + chunk
-        # Whether a \n follows, the next chunk will tell.
-        held = b"\r" if chunk.endswith(b"\r") else b""
-        chunk = chunk[: len(chunk) - len(held)]
-        yield chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    if held:
-        yield b"\n"
+class _Slice:
+    """Takes in some more subjobs. ``reached``: the one at work."""
 
-
-class _Readable(Protocol):
-    def read(self, size: int, /) -> bytes: ...
-
-
-class _Sink:
-    """Counts and checksums what is written, as it is on disk."""
-
-    def __init__(self, file: IO[bytes]) -> None:
-        self._file = file
-        self.size = 0
-        self.digest = hashlib.blake2b(digest_size=16)
-
-    def write(self, data: bytes) -> int:
-        self._file.write(data)
-        self.digest.update(data)
-        self.size += len(data)
-        return len(data)
-
-    def flush(self) -> None:
-        self._file.flush()
+    def __init__(self, order: MergeOrder, grown: Growth) -> None:
+        self.reached = len(grown.members)
+        self._order = order
+        self._grown = grown
+        self._outs: dict[str, Frames] = {}
+        self._files = ExitStack()
 
     def close(self) -> None:
-        """As a GzipFile's, which leaves its file open too."""
-        self.flush()
+        self._files.close()
 
+    def take(self, limit: int, until: float) -> bool:
+        """Up to so many of all subjobs, as long as there is time: whether it ran out. MergeFailed:
+        nothing is in of this slice."""
+        order, members = self._order, []
+        fences = order.fences or [""] * len(order.inputs)
+        more = False
+        for n in range(self.reached, limit):
+            self.reached = n
+            if members and time.monotonic() > until:
+                more = True
+                break
+            fqid, status, _ = order.inputs[n]
+            try:
+                found = of_subjob(order.spec, *order.inputs[n])
+                self._may(found)
+            except MergeFailed:
+                break
+            pieces = tuple([self._add(of, path) for of, path in found])
+            members.append(Member(fqid, fences[n], status.value, pieces))
+        if members:
+            self._note(members)
+        return more
 
-def _is_gzip(name: str) -> bool:
-    return name.lower().endswith(".gz")
+    def _may(self, found: Sequence[tuple[str, str]]) -> None:
+        """MergeFailed if one of these would stop the merge at the end, or cannot grow."""
+        for of, path in found:
+            try:
+                facts = os.stat(path)
+            except FileNotFoundError as error:
+                raise MergeFailed(f"{path}: vanished meanwhile") from error
+            if not stat.S_ISREG(facts.st_mode):
+                raise MergeFailed(f"The input {path} is not a regular file.")
+            if of not in self._grown.sizes and of not in self._outs:
+                if len({*self._grown.sizes, *self._outs}) >= MOST:
+                    raise MergeFailed(f"more than {MOST} outputs")
+                refuse(self._order, {_name(self._order, of): [path]})
+
+    def _add(self, of: str, path: str) -> Piece:
+        out = self._outs.get(of) or self._open(of)
+        facts = out.add(path)
+        after = os.stat(path)
+        known = (facts.st_size, facts.st_mtime_ns, facts.st_ctime_ns)
+        if known != (after.st_size, after.st_mtime_ns, after.st_ctime_ns):
+            raise TransientError(f"{path}: changed while it was read")
+        return Piece(of, path, *known, out.at())
+
+    def _open(self, of: str) -> Frames:
+        grown = self._grown
+        size = grown.sizes.get(of, 0)
+        mode = "r+b" if size else "wb"
+        file = self._files.enter_context(open(grown.place(of), mode, buffering=0))
+        file.truncate(size)  # what a process that died had not noted
+        file.seek(size)
+        digest, upto = grown.digests.pop(of, (None, 0))
+        compress = is_gzip(_name(self._order, of))
+        out = Frames(file, compress, size, digest if upto == size else None)
+        if not size:
+            out.begin()
+        self._outs[of] = out
+        return out
+
+    def _note(self, members: list[Member]) -> None:
+        """What was written is on the disk; then it is in."""
+        ends = {}
+        for of, out in self._outs.items():
+            ends[of] = out.edge()
+            manifest.settle(out.sink.file)
+        for n, member in reversed(list(enumerate(members))):
+            pieces = list(member.pieces)
+            for m, piece in reversed(list(enumerate(pieces))):
+                if piece.output in ends:
+                    pieces[m] = piece._replace(end=ends.pop(piece.output))
+            members[n] = member._replace(pieces=tuple(pieces))
+            if not ends:
+                break
+        self._grown.add(members)
+        for of, out in self._outs.items():
+            if out.sink.digest is not None:
+                self._grown.digests[of] = out.sink.digest, out.sink.size

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from gangamon import postprocess
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BadInput, MergeFailed
-from gangamon.postprocess import text
+from gangamon.postprocess import frames
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import MergeOrder
 from tests.unit.merging import Master, frame
@@ -74,12 +74,12 @@ def test_line_ends_are_translated_as_in_text_mode(parts: list[bytes], chunk: int
             return super().read(chunk)
 
     expected = io.TextIOWrapper(io.BytesIO(data), encoding="latin-1").read()
-    assert b"".join(text.translated(Slow(data))) == expected.encode("latin-1")
+    assert b"".join(frames.translated(Slow(data))) == expected.encode("latin-1")
 
 
 def test_line_ends_across_chunks(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     """The translation holds in the merged file, at the edges of what is read at once."""
-    monkeypatch.setattr(text, "_CHUNK", 2)
+    monkeypatch.setattr(frames, "_CHUNK", 2)
     path = master.put(0, "out.txt", b"a\r\nb\rc\r\r\n\nd\r")
     master.merge("out.txt")
     assert master.body("out.txt") == frame((path, b"a\nb\nc\n\n\nd\n"))

@@ -1,0 +1,162 @@
+"""What a TextMerger writes: the files one after the other, each with a line above it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+import time
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, Protocol
+
+from gangamon.errors import MergeFailed
+from gangamon.postprocess import manifest
+
+_CHUNK = 1 << 18
+
+
+class Frames:
+    """One output, written from where ``file`` stands on, which is ``size`` bytes from its start.
+    ``digest``: of these, None: not known.
+
+    ``compress``: what is written between ``begin`` or the first ``add`` and ``edge`` or ``end`` is
+    a gzip member. Memory is bounded. Methods raise OSError.
+    """
+
+    def __init__(
+        self, file: IO[bytes], compress: bool, size: int = 0, digest: Any | None = None
+    ) -> None:
+        self.sink = Sink(file, size, digest if size else checksum())
+        self._compress = compress
+        self._out: Sink | gzip.GzipFile | None = None if compress else self.sink
+        self._buffer = bytearray(_CHUNK)
+        self._view = memoryview(self._buffer)
+        self._filled = 0
+
+    def begin(self) -> None:
+        """The first line; its time is that of the merge's begin."""
+        self._put(f"# Ganga TextMergeTool - {time.asctime()} #\n".encode())
+
+    def add(self, path: str) -> os.stat_result:
+        """One input; what it was when it was read. MergeFailed if it is no gzip file though its
+        name says so."""
+        self._put(b"# Start of file %s #\n" % os.fsencode(path))
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            facts = os.fstat(file)
+            if is_gzip(path):
+                self._unpacked(path, file)
+            else:
+                self._plain(file)
+        finally:
+            os.close(file)
+        self._put(b"\n")
+        return facts
+
+    def edge(self) -> int:
+        """What was written may be cut off after this; the output's size so far."""
+        self._flush()
+        if self._compress and self._out is not None:
+            self._out.close()
+            self._out = None
+        return self.sink.size
+
+    def at(self) -> int | None:
+        """The output's size so far, None where it cannot be cut off."""
+        return None if self._compress else self.sink.size + self._filled
+
+    def end(self) -> None:
+        self._put(b"# Ganga Merge Ended Successfully #\n")
+        self.edge()
+
+    def _plain(self, file: int) -> None:
+        while True:
+            if self._filled == len(self._buffer):
+                self._flush()
+            count = os.readv(file, [self._view[self._filled :]])
+            if not count:
+                return
+            if self._buffer.find(b"\r", self._filled, self._filled + count) >= 0:
+                os.lseek(file, -count, os.SEEK_CUR)  # before this one there is none
+                with open(file, "rb", buffering=0, closefd=False) as rest:
+                    for chunk in translated(rest):
+                        self._put(chunk)
+                return
+            self._filled += count
+
+    def _unpacked(self, path: str, file: int) -> None:
+        try:
+            with open(file, "rb", closefd=False) as packed:
+                for chunk in translated(gzip.GzipFile(fileobj=packed)):
+                    self._put(chunk)
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise MergeFailed(f"The input file {path} is not in gzip format: {error}") from error
+
+    def _put(self, data: bytes) -> None:
+        if self._filled + len(data) > len(self._buffer):
+            self._flush()
+        if len(data) > len(self._buffer):
+            self._write(data)
+            return
+        self._view[self._filled : self._filled + len(data)] = data
+        self._filled += len(data)
+
+    def _flush(self) -> None:
+        if self._filled:
+            self._write(self._view[: self._filled])
+            self._filled = 0
+
+    def _write(self, data: bytes | memoryview) -> None:
+        if self._out is None:
+            # Without a name and a time in it: the same text gives the same bytes.
+            self._out = gzip.GzipFile("", "wb", fileobj=self.sink, mtime=0)
+        self._out.write(data)
+
+
+def checksum() -> Any:
+    """The manifest's, of nothing."""
+    return hashlib.blake2b(digest_size=16)
+
+
+class Sink:
+    """Counts and checksums what is written, as it is on disk."""
+
+    def __init__(self, file: IO[bytes], size: int, digest: Any | None) -> None:
+        self.file = file
+        self.size = size
+        self.digest = digest
+
+    def write(self, data: bytes | memoryview) -> int:
+        manifest.write_all(self.file.fileno(), data)
+        if self.digest is not None:
+            self.digest.update(data)
+        self.size += len(data)
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held back."""
+
+    def close(self) -> None:
+        """As a GzipFile's, which leaves its file open too."""
+
+
+class Readable(Protocol):
+    def read(self, size: int, /) -> bytes: ...
+
+
+def translated(file: Readable) -> Iterator[bytes]:
+    """The bytes of a file with line ends as in Python's text mode, some at a time."""
+    held = b""
+    while chunk := file.read(_CHUNK):
+        chunk = held + chunk
+        # Whether a \n follows, the next chunk will tell.
+        held = b"\r" if chunk.endswith(b"\r") else b""
+        chunk = chunk[: len(chunk) - len(held)]
+        yield chunk.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    if held:
+        yield b"\n"
+
+
+def is_gzip(name: str) -> bool:
+    return name.lower().endswith(".gz")

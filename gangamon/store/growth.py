@@ -1,0 +1,70 @@
+"""Merges that grow while jobs run: what is in, where they lie, when the next slice is due."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import islice
+from typing import cast
+
+from gangamon.domain.status import JobStatus
+from gangamon.errors import LeaseLost
+from gangamon.protocols import Master
+from gangamon.store.base import StoreBase
+from gangamon.store.codec import decode_state
+from gangamon.store.connection import translated
+
+#: States read by one call: so many do not hold Redis.
+PORTION = 1000
+
+#: Seconds until a merge that another worker does now is looked after again.
+LATER = 5.0
+
+
+class Growth(StoreBase):
+    """See ``protocols.JobStore``: states, growing, grown_at, grown."""
+
+    def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:
+        key = f"{self.keys.master(master.owner, master.repository, master.id)}:state"
+        with translated(self.url):
+            subs = sorted(cast("list[str]", self._redis.hkeys(key)), key=int)
+            pipe = self._redis.pipeline(transaction=False)
+            rest = iter(subs)
+            while some := list(islice(rest, PORTION)):
+                pipe.hmget(key, some)
+            found = [state for portion in pipe.execute() for state in portion]
+        return {int(s): decode_state(t) for s, t in zip(subs, found, strict=True) if t}
+
+    def growing(self, master: Master, target: str) -> None:
+        name = f"{master.owner}:{master.repository}:{master.id}"
+        with translated(self.url):
+            self._redis.hset(self.keys.of("grown", master.owner), name, target)
+
+    def grown_at(self, owner: str, repository: str, master: int) -> str:
+        name = f"{owner}:{repository}:{master}"
+        with translated(self.url):
+            return str(self._redis.hget(self.keys.of("grown", owner), name) or "")
+
+    def grown(self, token: str, member: str, more: float, wait: float | None) -> str:
+        name = member.partition("@")[0]
+        owner, repository, number = name.split(":")
+        phase = self._run(
+            "grown",
+            [
+                *self._claim_keys(token, f"grow.{owner}"),
+                self.keys.due(f"grow.{owner}"),
+                self.keys.of("strikes", f"grow.{owner}"),
+                self.keys.master(owner, repository, int(number)),
+                self.keys.of("grown", owner),
+            ],
+            [
+                token,
+                member,
+                round(more * 1000),
+                "" if wait is None else str(round(wait * 1000)),
+                name,
+                round(LATER * 1000),
+            ],
+        )
+        if phase == -1:
+            raise LeaseLost(f"claim {token} no longer holds {member}")
+        return str(phase)
