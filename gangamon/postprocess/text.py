@@ -180,7 +180,8 @@ def _finish(grown: Growth, of: str, inputs: Sequence[str], compress: bool) -> tu
         digest, upto = grown.digests.pop(of, (checksum(), 0))
         file.seek(upto)
         while upto < size:  # what another process has written
-            chunk = file.read(min(_CHUNK, size - upto))
+            if not (chunk := file.read(min(_CHUNK, size - upto))):
+                raise TransientError(f"{grown.place(of)}: was cut off meanwhile")
             digest.update(chunk)
             upto += len(chunk)
         out = Frames(file, compress, size, digest)
@@ -291,7 +292,9 @@ class _Slice:
         grown = self._grown
         size = grown.sizes.get(of, 0)
         mode = "r+b" if size else "wb"
-        file = self._files.enter_context(open(grown.place(of), mode, buffering=0))
+        # Open until the slice ends.
+        file = open(grown.place(of), mode, buffering=0)  # noqa: SIM115
+        self._files.callback(file.close)
         file.truncate(size)  # what a process that died had not noted
         file.seek(size)
         digest, upto = grown.digests.pop(of, (None, 0))

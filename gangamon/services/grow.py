@@ -68,10 +68,11 @@ class Grow:
         owner, repository, number = member.partition("@")[0].split(":")
         place = self._store.grown_at(owner, repository, int(number))
         master = self._store.master(owner, repository, int(number))
+        if master is not None:
+            place = master.output(UNSPLIT)
         wait: float | None = None
         began = time.monotonic()
         if master is not None and master.phase == "open" and not given_back(master.roots):
-            place = master.output(UNSPLIT)
             try:
                 wait = 0.0 if self._slice(master, place) else None
             except DiskFull as error:
