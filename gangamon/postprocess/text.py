@@ -267,6 +267,9 @@ class _Slice:
 
     def _may(self, found: Sequence[tuple[str, str]]) -> None:
         """MergeFailed if one of these would stop the merge at the end, or cannot grow."""
+        known = {*self._grown.sizes, *self._outs}
+        if len(known | {of for of, _ in found}) > MOST:
+            raise MergeFailed(f"more than {MOST} outputs")
         for of, path in found:
             try:
                 facts = os.stat(path)
@@ -274,9 +277,7 @@ class _Slice:
                 raise MergeFailed(f"{path}: vanished meanwhile") from error
             if not stat.S_ISREG(facts.st_mode):
                 raise MergeFailed(f"The input {path} is not a regular file.")
-            if of not in self._grown.sizes and of not in self._outs:
-                if len({*self._grown.sizes, *self._outs}) >= MOST:
-                    raise MergeFailed(f"more than {MOST} outputs")
+            if of not in known:
                 refuse(self._order, {_name(self._order, of): [path]})
 
     def _add(self, of: str, path: str) -> Piece:

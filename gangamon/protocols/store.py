@@ -339,13 +339,14 @@ class JobStore(Protocol):
         """Note where a merge grows while jobs run, for its removal if the master is withdrawn."""
         ...
 
-    def grown_at(self, owner: str, repository: str, master: int) -> str:
-        """What was noted, '' if nothing was, or the merge has ended."""
+    def woken(self, owner: str, repository: str, master: int) -> tuple[str, int]:
+        """What was noted, '' if nothing was, or the merge has ended; and how many fetches have
+        woken the member of the grow queue that is in hand."""
         ...
 
-    def grown(self, token: str, member: str, more: float, wait: float | None) -> str:
+    def grown(self, token: str, member: str, count: int, more: float, wait: float | None) -> str:
         """Give a member of a grow queue back: due after ``wait`` seconds, or (None) after ``more``
-        if more was fetched meanwhile, else when more is. The master's phase, '' if it is gone: if
+        if it was woken more than ``count`` times, else when it is. The master's phase, '' if it is gone: if
         that is not open, nothing grows any more. Raises LeaseLost."""
         ...
 

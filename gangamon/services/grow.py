@@ -66,7 +66,7 @@ class Grow:
 
     def _one(self, token: str, member: str) -> int:
         owner, repository, number = member.partition("@")[0].split(":")
-        place = self._store.grown_at(owner, repository, int(number))
+        place, count = self._store.woken(owner, repository, int(number))
         master = self._store.master(owner, repository, int(number))
         if master is not None:
             place = master.output(UNSPLIT)
@@ -86,7 +86,7 @@ class Grow:
                 self._forget(place)
                 wait = TROUBLE
         more = max(EVERY, PAUSE * (time.monotonic() - began))
-        phase = self._store.grown(token, member, more, wait)
+        phase = self._store.grown(token, member, count, more, wait)
         if phase not in ("open", "merge"):
             self._forget(place)  # withdrawn, or ended while this worker was held up
         return int(wait is not None)

@@ -21,7 +21,7 @@ LATER = 5.0
 
 
 class Growth(StoreBase):
-    """See ``protocols.JobStore``: states, growing, grown_at, grown."""
+    """See ``protocols.JobStore``: states, growing, woken, grown."""
 
     def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:
         key = f"{self.keys.master(master.owner, master.repository, master.id)}:state"
@@ -39,12 +39,15 @@ class Growth(StoreBase):
         with translated(self.url):
             self._redis.hset(self.keys.of("grown", master.owner), name, target)
 
-    def grown_at(self, owner: str, repository: str, master: int) -> str:
-        name = f"{owner}:{repository}:{master}"
+    def woken(self, owner: str, repository: str, master: int) -> tuple[str, int]:
         with translated(self.url):
-            return str(self._redis.hget(self.keys.of("grown", owner), name) or "")
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.hget(self.keys.of("grown", owner), f"{owner}:{repository}:{master}")
+            pipe.hget(self.keys.master(owner, repository, master), "grow")
+            place, count = pipe.execute()
+        return str(place or ""), int(count or 0)
 
-    def grown(self, token: str, member: str, more: float, wait: float | None) -> str:
+    def grown(self, token: str, member: str, count: int, more: float, wait: float | None) -> str:
         name = member.partition("@")[0]
         owner, repository, number = name.split(":")
         phase = self._run(
@@ -63,6 +66,7 @@ class Growth(StoreBase):
                 "" if wait is None else str(round(wait * 1000)),
                 name,
                 round(LATER * 1000),
+                count,
             ],
         )
         if phase == -1:

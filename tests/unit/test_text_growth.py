@@ -9,13 +9,11 @@ import gzip
 import os
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
-from hypothesis import strategies as st
 
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, MergeFailed, TransientError
@@ -23,6 +21,7 @@ from gangamon.postprocess import frames, growth, manifest
 from gangamon.postprocess.text import MOST, TextMerger
 from gangamon.protocols import MergeOrder
 from gangamon.testing.conformance import snapshot
+from tests.support.merge_stories import STORIES, Play, Story, unpacked
 from tests.unit.merging import DONE, Master, frame
 
 FAILED = JobStatus.FAILED
@@ -172,22 +171,24 @@ def test_what_is_changed_by_hand(master: Master, how: str) -> None:
     else:
         path.rename(master.root / "aside")
         path.symlink_to(master.root / "aside")
-    TextMerger().run(order(master, "*.txt", ignorefailed=True))
-    shown = {name: master.body(name) for name in master.names() if name.endswith(".txt")}
-    assert shown == at_once(master, order(master, "*.txt", ignorefailed=True))
+    given = order(master, "*.txt", ignorefailed=True)
+    assert result(given) == at_once(given, master.root.with_name("else"))
 
 
-def at_once(master: Master, given: MergeOrder) -> dict[str, bytes]:
-    """What a merge at the end makes, elsewhere."""
-    target = master.root / "elsewhere"
-    whole = MergeOrder(given.fqid, 1, given.spec, str(target), given.inputs)
-    files = TextMerger().run(whole).files
-    return {name: body(unpacked(target / name)) for name, _, _ in files}
+def at_once(given: MergeOrder, aside: Path) -> dict[str, bytes] | str:
+    """What a merge at the end makes, or says."""
+    target = aside / "output"
+    aside.mkdir()
+    return result(MergeOrder(given.fqid, 1, given.spec, str(target), given.inputs))
 
 
-def unpacked(path: Path) -> bytes:
-    content = path.read_bytes()
-    return gzip.decompress(content) if path.name.lower().endswith(".gz") else content
+def result(given: MergeOrder) -> dict[str, bytes] | str:
+    """The outputs without the time in them, or what the merge says."""
+    try:
+        files = TextMerger().run(given).files
+    except MergeFailed as error:
+        return str(error)
+    return {name: body(unpacked(Path(given.target) / name)) for name, _, _ in files}
 
 
 # --- faults -------------------------------------------------------------------------------------
@@ -355,88 +356,14 @@ def test_forget(master: Master) -> None:
 
 # --- any order of things ------------------------------------------------------------------------
 
-NAMES = ("a.txt", "b.txt", "dir/c.txt", "d.gz")
-PATTERNS = (("a.txt",), ("*.txt",), ("*.txt", "a.txt", "dir/*"), ("d.gz", "b.txt"))
-CONTENTS = st.sampled_from([b"", b"x", b"a\r\nb\r", b"line\n" * 50])
 
-
-@dataclass(frozen=True)
-class Event:
-    """What happens: a subjob ends with these files (perhaps anew), or a slice, or a new process."""
-
-    what: str
-    sub: int = 0
-    files: dict[str, bytes] = field(default_factory=dict)
-    status: JobStatus = DONE
-
-
-ENDS = st.builds(
-    Event,
-    st.just("ends"),
-    st.integers(0, 4),
-    st.dictionaries(st.sampled_from(NAMES), CONTENTS),
-    st.sampled_from([DONE, DONE, DONE, FAILED]),
-)
-EVENTS = st.lists(ENDS | st.sampled_from([Event("slice"), Event("short"), Event("process")]))
-
-
-@given(
-    EVENTS,
-    st.lists(st.dictionaries(st.sampled_from(NAMES), CONTENTS, min_size=2), min_size=5, max_size=5),
-    st.sampled_from(PATTERNS),
-    st.booleans(),
-    st.booleans(),
-)
-def test_any_order_of_things(
-    events: list[Event],
-    last: list[dict[str, bytes]],
-    files: tuple[str, ...],
-    ignorefailed: bool,
-    compress: bool,
-) -> None:
-    """Jobs end in any order, fail, come anew, files are missing, processes die: the end is as if
-    all had been merged then, or refused in the same words."""
+@given(STORIES)
+def test_any_order_of_things(story: Story) -> None:
+    """The end is as if all had been merged then, or refused in the same words."""
     forgotten()
-    flags = {"ignorefailed": ignorefailed, "compress": compress}
     with tempfile.TemporaryDirectory() as folder:
-        master = Master(Path(folder) / "42")
-        (master.root).mkdir()
-        attempts: dict[int, int] = {}
-
-        def ends(sub: int, contents: dict[str, bytes], status: JobStatus) -> None:
-            for name in NAMES:
-                (master.root / str(sub) / "output" / name).unlink(missing_ok=True)
-            master.status[sub] = status
-            attempts[sub] = attempts.get(sub, 0) + 1
-            for name, content in contents.items():
-                packed = gzip.compress(content) if name.endswith(".gz") else content
-                master.put(sub, name, packed, status)
-
-        def slice_(seconds: float) -> None:
-            subs = next(n for n in range(6) if n not in master.status)
-            grow(master, *files, subs=subs, seconds=seconds, attempts=attempts, **flags)
-            assert not any(not n.startswith(growth.PREFIX) for n in snapshot(str(master.target)))
-
-        for event in events:
-            if event.what == "ends":
-                ends(event.sub, event.files, event.status)
-            elif event.what == "process":
-                forgotten()
-            else:
-                slice_(SLOW if event.what == "slice" else 0.0)
-        for sub, contents in enumerate(last):
-            if sub not in master.status:
-                ends(sub, contents, DONE)
-        given = order(master, *files, attempts=attempts, **flags)
-        try:
-            wanted: dict[str, bytes] | str = at_once(master, given)
-        except MergeFailed as error:
-            wanted = str(error)
-        try:
-            names = [name for name, _, _ in TextMerger().run(given).files]
-            made: dict[str, bytes] | str = {n: body(unpacked(master.target / n)) for n in names}
-            assert manifest.verify(str(master.target)) == []
-        except MergeFailed as error:
-            made = str(error)
+        given = Play(Path(folder) / "42").tell(story)
+        wanted, made = at_once(given, Path(folder) / "else"), result(given)
         assert made == wanted
-        assert not any(name.startswith(growth.PREFIX) for name in snapshot(str(master.target)))
+        assert isinstance(made, str) or manifest.verify(given.target) == []
+        assert not any(name.startswith(growth.PREFIX) for name in snapshot(given.target))

@@ -95,13 +95,10 @@ local function fan_in(master, member, due, queues, queue, now)
 end
 
 -- More of an open master can be merged while its jobs run: one member, however often it is woken.
--- Field grow of the master: '1' it waits or is worked on; '2' and there is more since.
+-- Field grow of the master: how often it was, since it waits or is worked on.
 local function wake(master, due, name, queues, queue, at)
   if redis.call('HGET', master, 'phase') ~= 'open' then return end
-  if redis.call('HSETNX', master, 'grow', '1') == 0 then
-    redis.call('HSET', master, 'grow', '2')
-    return
-  end
+  if redis.call('HINCRBY', master, 'grow', 1) > 1 then return end
   redis.call('ZADD', due, at, name .. '@0')
   redis.call('SADD', queues, queue)
 end
