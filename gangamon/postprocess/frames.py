@@ -7,13 +7,18 @@ import hashlib
 import os
 import time
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Protocol
 
 from gangamon.errors import MergeFailed
 from gangamon.postprocess import manifest
 
 _CHUNK = 1 << 18
+
+#: Chunks that may wait for their checksum.
+_AHEAD = 8
 
 
 class Frames:
@@ -41,14 +46,14 @@ class Frames:
     def add(self, path: str) -> os.stat_result:
         """One input; what it was when it was read. MergeFailed if it is no gzip file though its
         name says so."""
-        self._put(b"# Start of file %s #\n" % os.fsencode(path))
+        self._put(b"# Start of file " + os.fsencode(path) + b" #\n")
         file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         try:
             facts = os.fstat(file)
             if is_gzip(path):
                 self._unpacked(path, file)
             else:
-                self._plain(file)
+                self._plain(file, facts.st_size)
         finally:
             os.close(file)
         self._put(b"\n")
@@ -70,13 +75,14 @@ class Frames:
         self._put(b"# Ganga Merge Ended Successfully #\n")
         self.edge()
 
-    def _plain(self, file: int) -> None:
-        while True:
+    def _plain(self, file: int, left: int) -> None:
+        while left > 0:
             if self._filled == len(self._buffer):
                 self._flush()
             count = os.readv(file, [self._view[self._filled :]])
             if not count:
                 return
+            left -= count
             if self._buffer.find(b"\r", self._filled, self._filled + count) >= 0:
                 os.lseek(file, -count, os.SEEK_CUR)  # before this one there is none
                 with open(file, "rb", buffering=0, closefd=False) as rest:
@@ -120,17 +126,35 @@ def checksum() -> Any:
 
 
 class Sink:
-    """Counts and checksums what is written, as it is on disk."""
+    """Counts and checksums what is written, as it is on disk. The checksum, which takes as long as
+    all else, is made aside, in a thread."""
 
     def __init__(self, file: IO[bytes], size: int, digest: Any | None) -> None:
         self.file = file
         self.size = size
-        self.digest = digest
+        self._digest = digest
+        self._aside: ThreadPoolExecutor | None = None
+        self._begun: deque[Future[None]] = deque()
+
+    @property
+    def digest(self) -> Any | None:
+        """Of all that was written so far; None: not known."""
+        while self._begun:
+            self._begun.popleft().result()
+        if self._aside is not None:
+            self._aside.shutdown()
+            self._aside = None
+        return self._digest
 
     def write(self, data: bytes | memoryview) -> int:
         manifest.write_all(self.file.fileno(), data)
-        if self.digest is not None:
+        if self._digest is not None and len(data) < _CHUNK:
             self.digest.update(data)
+        elif self._digest is not None:
+            self._aside = self._aside or ThreadPoolExecutor(1, "checksum")
+            self._begun.append(self._aside.submit(self._digest.update, bytes(data)))
+            if len(self._begun) > _AHEAD:
+                self._begun.popleft().result()
         self.size += len(data)
         return len(data)
 
@@ -159,4 +183,4 @@ def translated(file: Readable) -> Iterator[bytes]:
 
 
 def is_gzip(name: str) -> bool:
-    return name.lower().endswith(".gz")
+    return name[-3:].lower() == ".gz"

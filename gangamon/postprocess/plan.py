@@ -13,6 +13,7 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
+from functools import cache
 
 from gangamon.domain.command import MergerSpec
 from gangamon.domain.status import JobStatus
@@ -42,6 +43,14 @@ def plan(order: MergeOrder) -> dict[str, list[str]]:
     return inputs
 
 
+@cache
+def is_name(pattern: str) -> bool:
+    """Whether a pattern is the name of one file, as ``os.path.relpath`` would write it."""
+    plain = not glob.has_magic(pattern) and os.path.normpath(pattern) == pattern
+    inside = not os.path.isabs(pattern) and ".." not in pattern.split("/")
+    return plain and inside and not os.path.basename(pattern).startswith((OURS, "."))
+
+
 def mounted(order: MergeOrder) -> None:
     """TransientError if the master's own directory is not there."""
     if not os.path.isdir(os.path.dirname(order.target.rstrip("/"))):
@@ -54,7 +63,11 @@ def of_subjob(spec: MergerSpec, fqid: str, status: JobStatus, output: str) -> li
         _excuse(fqid, status, spec.ignorefailed)
         return []
     given = []
+    base = os.path.join(output, "")
     for pattern in spec.files:
+        if is_name(pattern) and os.path.lexists(path := base + pattern):
+            given.append((pattern, path))  # what follows would find no more, ten times as slowly
+            continue
         found = matches(output, pattern)
         given += [(os.path.relpath(match, output), match) for match in found]
         if not found and not spec.ignorefailed:
@@ -88,7 +101,7 @@ def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:
 def fingerprint(inputs: Mapping[str, list[str]]) -> str:
     """Of the inputs' names, sizes and times: the same after another look means that a merge of
     the same inputs is meant. TransientError if one cannot be looked at."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest, text = hashlib.blake2b(digest_size=16), json.encoder.encode_basestring_ascii
     for name, paths in inputs.items():
         for path in paths:
             try:
@@ -101,7 +114,10 @@ def fingerprint(inputs: Mapping[str, list[str]]) -> str:
                 raise TransientError(f"{path}: {error.strerror}") from error
             if not stat.S_ISREG(facts.st_mode):
                 raise MergeFailed(f"The input {path} is not a regular file.")
-            digest.update(json.dumps([name, path, facts.st_size, facts.st_mtime_ns]).encode())
+            # As json.dumps writes a list of them, which takes four times as long.
+            digest.update(
+                f"[{text(name)}, {text(path)}, {facts.st_size}, {facts.st_mtime_ns}]".encode()
+            )
     return digest.hexdigest()
 
 

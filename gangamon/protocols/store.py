@@ -346,8 +346,8 @@ class JobStore(Protocol):
 
     def grown(self, token: str, member: str, count: int, more: float, wait: float | None) -> str:
         """Give a member of a grow queue back: due after ``wait`` seconds, or (None) after ``more``
-        if it was woken more than ``count`` times, else when it is. The master's phase, '' if it is gone: if
-        that is not open, nothing grows any more. Raises LeaseLost."""
+        if it was woken more than ``count`` times, else when it is. The master's phase, '' if it is
+        gone: if that is not open, nothing grows any more. Raises LeaseLost."""
         ...
 
     def postpone(self, token: str, queue: str, member: str, wait: float) -> int:
