@@ -137,7 +137,7 @@ class Sink:
         self._begun: deque[Future[None]] = deque()
 
     @property
-    def digest(self) -> Any | None:
+    def digest(self) -> Any:
         """Of all that was written so far; None: not known."""
         while self._begun:
             self._begun.popleft().result()

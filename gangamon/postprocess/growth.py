@@ -105,12 +105,6 @@ class Growth:
         self._append({"cut": count})
         self._leave(count)
 
-    def remove(self) -> None:
-        """Nothing of it stays, and it is empty."""
-        with suppress(FileNotFoundError):
-            _remove(self._base)
-        self.clear()
-
     # --- the journal ------------------------------------------------------------------------
 
     def load(self, journal: int) -> None:
@@ -169,7 +163,8 @@ class Growth:
 
     def _edge(self, count: int) -> int:
         """The most subjobs, up to ``count``, after which every output may be cut off."""
-        best, inside = 0, set()
+        best = 0
+        inside: set[str] = set()
         for n, member in enumerate(self.members[:count], 1):
             for piece in member.pieces:
                 (inside.add if piece.end is None else inside.discard)(piece.output)

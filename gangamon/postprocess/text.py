@@ -48,11 +48,9 @@ class TextMerger:
         try:
             made = _run(order)
         except (MergeFailed, DiskFull):
-            with manifest.disk(order.target):
-                growth.discard(order.target, order.spec)
+            _discard(order)
             raise
-        with manifest.disk(order.target):
-            growth.discard(order.target, order.spec)
+        _discard(order)
         return made
 
     def grow(self, order: MergeOrder, seconds: float) -> bool:
@@ -61,18 +59,22 @@ class TextMerger:
         mounted(order)
         if not order.spec.files:
             return False
-        with manifest.disk(order.target):
-            os.makedirs(order.target, exist_ok=True)
-            with growth.opened(order.target, order.spec, create=True) as grown:
-                if grown is None:
-                    return False
-                grown.cut(_agreed(grown, order))
-                try:
-                    with manifest.disk(order.target):
-                        return _grow(order, grown, until)
-                except DiskFull:
-                    grown.remove()
-                    raise
+        try:
+            with manifest.disk(order.target):
+                os.makedirs(order.target, exist_ok=True)
+                with growth.opened(order.target, order.spec, create=True) as grown:
+                    if grown is None:
+                        return False
+                    grown.cut(_agreed(grown, order))
+                    return _grow(order, grown, until)
+        except DiskFull:
+            _discard(order)
+            raise
+
+
+def _discard(order: MergeOrder) -> None:
+    with manifest.disk(order.target):
+        growth.discard(order.target, order.spec)
 
 
 def _run(order: MergeOrder) -> Manifest:
@@ -245,7 +247,8 @@ class _Slice:
     def take(self, limit: int, until: float) -> bool:
         """Up to so many of all subjobs, as long as there is time: whether it ran out. MergeFailed:
         nothing is in of this slice."""
-        order, members = self._order, []
+        order = self._order
+        members: list[Member] = []
         fences = order.fences or [""] * len(order.inputs)
         more = False
         for n in range(self.reached, limit):

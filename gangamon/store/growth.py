@@ -6,11 +6,11 @@ from collections.abc import Mapping
 from itertools import islice
 from typing import cast
 
+from gangamon.domain.job import decode_state
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost
 from gangamon.protocols import Master
 from gangamon.store.base import StoreBase
-from gangamon.store.codec import decode_state
 from gangamon.store.connection import translated
 
 #: States read by one call: so many do not hold Redis.
