@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from itertools import islice
+from collections.abc import Mapping, Sequence
 from typing import cast
 
 from gangamon.domain.job import decode_state
@@ -25,14 +24,22 @@ class Growth(StoreBase):
 
     def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:
         key = f"{self.keys.master(master.owner, master.repository, master.id)}:state"
+        subs = list(map(str, range(master.total)))  # Ganga's numbers
         with translated(self.url):
-            subs = sorted(cast("list[str]", self._redis.hkeys(key)), key=int)
-            pipe = self._redis.pipeline(transaction=False)
-            rest = iter(subs)
-            while some := list(islice(rest, PORTION)):
-                pipe.hmget(key, some)
-            found = [state for portion in pipe.execute() for state in portion]
+            known, found = self._read(key, subs)
+            if known > len(found) - found.count(None):  # others too: a job that was not split
+                subs = sorted(cast("list[str]", self._redis.hkeys(key)), key=int)
+                known, found = self._read(key, subs)
         return {int(s): decode_state(t) for s, t in zip(subs, found, strict=True) if t}
+
+    def _read(self, key: str, subs: Sequence[str]) -> tuple[int, list[str | None]]:
+        """How many there are, and the states of these."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hlen(key)
+        for first in range(0, len(subs), PORTION):
+            pipe.hmget(key, list(subs[first : first + PORTION]))
+        known, *portions = pipe.execute()
+        return int(known), [state for portion in portions for state in portion]
 
     def growing(self, master: Master, target: str) -> None:
         name = f"{master.owner}:{master.repository}:{master.id}"

@@ -8,69 +8,17 @@ from pathlib import Path
 import pytest
 
 from gangamon import postprocess
-from gangamon.domain.command import UNSPLIT, MergerSpec, Withdraw
-from gangamon.domain.observation import Observation
+from gangamon.domain.command import UNSPLIT, Withdraw
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, TransientError
 from gangamon.postprocess import growth
 from gangamon.protocols import MergeOrder
-from gangamon.services.fetch import Fetch
 from gangamon.services.grow import Grow
 from gangamon.services.merge import Merge
 from tests.support.backend import DONE, FAILED, RUNNING, ScriptedMerger
 from tests.support.commands import OWNER, REPOSITORY, enqueue, spec, the_master, withdraw
-from tests.support.rig import MERGE, Rig
-
-GROW = f"grow.{OWNER}"
-MERGERS = (MergerSpec("TextMerger", ("out.txt",)),)
-
-
-class Growing(ScriptedMerger):
-    """Notes how far it was to grow; ``left`` says whether more is."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.slices: list[MergeOrder] = []
-        self.left = False
-
-    def grow(self, order: MergeOrder, seconds: float) -> bool:
-        self.slices.append(order)
-        self.does(order)
-        return self.left
-
-
-class GrowRig(Rig):
-    """With a merger that can grow; ``forgotten``: where it was to be removed."""
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        self.forgotten: list[str] = []
-        self.growing = self.merger = Growing()
-        self.use(Grow(self.store, self.keeper, lambda _: self.growing, self.forgotten.append))
-
-    def use(self, service: Grow) -> None:
-        self.grow = service
-        self.fetch = Fetch(
-            self.store,
-            self.keeper,
-            self.dispatcher,
-            lambda _: self.fetcher,
-            postprocess.checker,
-            3,
-            self.clock,
-            service.every,
-        )
-
-    def end(self, *subs: int, jobs: int = 4, seen: Observation = DONE) -> None:
-        """These end, and are fetched."""
-        known = {f"7.{n}": RUNNING for n in range(jobs)}
-        self.backend.answers = [{**known, **{f"7.{n}": seen for n in subs}}]
-        self.ask()
-        self.fetch_all()
-
-    def slice(self) -> int:
-        self.hurry(GROW)
-        return self.grow.run(self.claim(GROW).token, "w1")
+from tests.support.growing import GROW, MERGERS, GrowRig, begun
+from tests.support.rig import MERGE
 
 
 @pytest.fixture
@@ -78,11 +26,6 @@ def rig(tmp_path: Path) -> Iterator[GrowRig]:
     growth._remembered.clear()
     yield GrowRig(tmp_path)
     growth._remembered.clear()
-
-
-def begun(rig: GrowRig, jobs: int = 4) -> GrowRig:
-    rig.begin(jobs, mergers=MERGERS)
-    return rig
 
 
 def test_many_fetches_wake_it_once(rig: GrowRig) -> None:
