@@ -157,8 +157,7 @@ def _write(path: str, inputs: Sequence[str], compress: bool) -> tuple[int, str]:
     with open(path, "xb", buffering=0) as file:
         out = Frames(file, compress)
         out.begin()
-        for given in inputs:
-            out.add(given)
+        out.add_all(inputs)
         out.end()
         manifest.settle(file)
     return out.sink.size, out.sink.digest.hexdigest()
@@ -187,8 +186,7 @@ def _finish(grown: Growth, of: str, inputs: Sequence[str], compress: bool) -> tu
             digest.update(chunk)
             upto += len(chunk)
         out = Frames(file, compress, size, digest)
-        for given in inputs[done:]:
-            out.add(given)
+        out.add_all(inputs[done:])
         out.end()
         manifest.settle(file)
     return out.sink.size, out.sink.digest.hexdigest()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -18,8 +18,10 @@ MEMBER = f"{OWNER}:{REPOSITORY}:7@0"
 
 
 @pytest.fixture
-def rig(tmp_path: Path, connection: Callable[[], redis.Redis]) -> GrowRig:
-    return begun(GrowRig(tmp_path, connection()))
+def rig(tmp_path: Path, connection: Callable[[], redis.Redis]) -> Iterator[GrowRig]:
+    to = connection()
+    yield begun(GrowRig(tmp_path, to))
+    to.connection_pool.disconnect()
 
 
 def taken(rig: GrowRig) -> str:

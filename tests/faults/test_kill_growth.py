@@ -20,7 +20,7 @@ from tests.support.merge_stories import unpacked
 from tests.unit.merging import Master, frame
 
 #: Steps at which it is killed, of the lines that are run: spread over all of them.
-KILLS = 120
+KILLS = 60
 
 MERGER = str(Path(growth.__file__).parent)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -83,6 +84,25 @@ def test_line_ends_across_chunks(master: Master, monkeypatch: pytest.MonkeyPatch
     path = master.put(0, "out.txt", b"a\r\nb\rc\r\r\n\nd\r")
     master.merge("out.txt")
     assert master.body("out.txt") == frame((path, b"a\nb\nc\n\n\nd\n"))
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("group", [1, 3, 100])
+def test_what_is_read_ahead_keeps_its_order(
+    master: Master, group: int, compress: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files, empty ones, such as do not fit into what is read ahead, and such as need more
+    work, beside each other."""
+    monkeypatch.setattr(frames, "_GROUP", group)
+    monkeypatch.setattr(frames, "_BLOCK", 400)
+    contents = [b"x\n", b"", b"a\rb", b"y" * 1000, b"z" * 150, b"z" * 150, b"\r" * 500, b"end"] * 3
+    paths = [master.put(n, "out.txt", content) for n, content in enumerate(contents)]
+    ((name, size, digest),) = master.merge("out.txt", compress=compress).files
+    raw = (master.target / name).read_bytes()
+    assert (size, digest) == (len(raw), hashlib.blake2b(raw, digest_size=16).hexdigest())
+    body = (gzip.decompress(raw) if compress else raw).partition(b"\n")[2]
+    texts = [content.replace(b"\r", b"\n") for content in contents]
+    assert body == frame(*zip(paths, texts, strict=True))
 
 
 @pytest.mark.parametrize("compress", [True, False])

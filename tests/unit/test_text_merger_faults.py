@@ -91,6 +91,7 @@ def test_a_full_disk(master: Master, number: int, monkeypatch: pytest.MonkeyPatc
     for sub in range(2):
         master.put(sub, "out.txt", b"0")
     monkeypatch.setattr(frames, "_CHUNK", 2)
+    monkeypatch.setattr(frames, "_BLOCK", 2)
     write: Callable[..., int] = frames.Sink.write
     for survived in range(6):
         left = iter([True] * survived)
