@@ -8,6 +8,7 @@ commit to the merged file, with merging while they run and without. Each part is
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import shutil
@@ -29,6 +30,7 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Observation, Seen
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.fetchers.local import LocalFetcher
+from gangamon.postprocess import growth
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import Limits, MergeOrder, PollItem
 
@@ -144,13 +146,17 @@ def _seen(number: int, start: float, now: float) -> Seen:
 
 
 def running(folder: Path, files: int, verdict: Verdict) -> None:
-    late = {on: _late(folder / on, files, on) for on in ("true", "false")}
-    verdict.bound(f"running: the last of {files:,} fetched to the file", late["true"], LATE, "s")
-    verdict.note("the same, merged at the end only", late["false"], "s")
+    late, share = _late(folder / "on", files, "true")
+    verdict.bound(f"running: the last of {files:,} fetched to the file", late, LATE, "s")
+    verdict.at_least("running: merged before that, as seen from outside", share, 0.1, "of all")
+    late, share = _late(folder / "off", files, "false")
+    verdict.note("the same, merged at the end only", late, "s")
+    verdict.bound("the same, merged before that", share, 0.0, "of all")
 
 
-def _late(folder: Path, files: int, on: str) -> float:
-    """Seconds from the last commit of a subjob to the merged file."""
+def _late(folder: Path, files: int, on: str) -> tuple[float, float]:
+    """Seconds from the last commit of a subjob to the merged file; the share of it that was there,
+    hidden, at the last look before."""
     root = folder / str(MASTER)
     outputs(root, files)
     start = folder / "start"
@@ -181,16 +187,39 @@ def _late(folder: Path, files: int, on: str) -> float:
         client.flush()
         until(lambda: _known(client) == files, 120, "all is taken in")
         start.write_text(str(time.time()))
-        until(lambda: _ended(client), 120 + 4 * files / RATE, "the master has ended")
-        merged = (root / "output" / NAME).stat().st_ctime  # when it got its name
+        grown = 0
+
+        def over() -> bool:
+            nonlocal grown
+            grown = max(grown, _hidden(root / "output"))
+            return _fetched(client) == files
+
+        until(over, 120 + 4 * files / RATE, "all is fetched")
+        until(lambda: _ended(client), 120, "the master has ended")
+        merged = (root / "output" / NAME).stat()
         print(f"merging while running: {on}; CPU seconds: {service.cpu()}")
-        return merged - _last_fetch(client)
+        # It got its name at its st_ctime.
+        return merged.st_ctime - _last_fetch(client), grown / merged.st_size
 
 
 def _enqueue(first: int, files: int, root: Path, lane: Lane) -> Enqueue:
     subs = range(first, min(first + BATCH_SIZE, files))
     jobs = tuple(JobSpec(sub, 1, JobStatus.SUBMITTED, str(sub), {}) for sub in subs)
     return Enqueue(f"e{first}", REPOSITORY, MASTER, files, "merged", lane, str(root), (SPEC,), jobs)
+
+
+def _hidden(target: Path) -> int:
+    """Bytes of what grows in a master's output directory."""
+    sizes = [0]
+    for path in target.glob(f"{growth.PREFIX}*.*"):
+        with contextlib.suppress(FileNotFoundError):
+            sizes.append(path.stat().st_size)
+    return max(sizes)
+
+
+def _fetched(client: Client) -> int:
+    record = client.store.master(OWNER, REPOSITORY, MASTER)
+    return sum(record.counts.get(status, 0) for status in FINAL) if record else 0
 
 
 def _known(client: Client) -> int:
