@@ -236,3 +236,8 @@ def translated(file: Readable) -> Iterator[bytes]:
 
 def is_gzip(name: str) -> bool:
     return name[-3:].lower() == ".gz"
+
+
+def output_name(name: str, compress: bool) -> str:
+    """What an output is called that Ganga would give this name."""
+    return f"{name}.gz" if compress and not is_gzip(name) else name

@@ -18,7 +18,8 @@ from hypothesis import given
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, MergeFailed, TransientError
 from gangamon.postprocess import frames, growth, manifest
-from gangamon.postprocess.text import MOST, TextMerger
+from gangamon.postprocess.slices import MOST
+from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import MergeOrder
 from gangamon.testing.conformance import snapshot
 from tests.support.merge_stories import STORIES, Play, Story, unpacked
