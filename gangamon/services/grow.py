@@ -113,7 +113,9 @@ class Grow:
         return more
 
     def _growing(self, master: Master) -> list[tuple[MergerSpec, Growing]]:
-        found = []
+        found: list[tuple[MergerSpec, Growing]] = []
+        if master.observe:
+            return found  # Ganga merges it
         for spec in master.mergers:
             try:
                 merger = self._merger(spec.kind)

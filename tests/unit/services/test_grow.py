@@ -143,6 +143,17 @@ def test_only_what_can_grow_wakes_it(tmp_path: Path) -> None:
     assert rig.depth(GROW) == (0, 0)
 
 
+def test_a_job_that_is_only_observed_does_not_grow(rig: GrowRig) -> None:
+    """Ganga merges it: no fetch wakes a slice, and one that was woken before touches nothing."""
+    begun(rig)
+    rig.end(0)
+    rig.redis.hset(rig.store.keys.master(OWNER, REPOSITORY, 7), "observe", "1")
+    rig.slice()
+    rig.end(1)
+    assert rig.depth(GROW) == (0, 0)
+    assert rig.growing.slices == []
+
+
 @pytest.mark.parametrize("grown", [True, False])
 def test_a_withdrawn_master_leaves_nothing(rig: GrowRig, grown: bool) -> None:
     """What is half merged is removed, also where a slice is under way just then."""
