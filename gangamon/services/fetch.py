@@ -21,6 +21,7 @@ from gangamon.protocols import (
     Fetcher,
     FetchOrder,
     JobStore,
+    Master,
 )
 from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
@@ -38,7 +39,9 @@ FRESH = 1.0
 
 
 class Fetch:
-    """Works one claim of an owner's fetch queue, job by job; each is committed at once."""
+    """Works one claim of an owner's fetch queue, job by job; each is committed at once.
+
+    ``grows``: seconds until a master's merge is to take in what was brought, None: at its end."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Fetch:
         checker: Callable[[str], Checker],
         attempts: int,
         clock: Clock,
+        grows: Callable[[Master], float | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -57,6 +61,7 @@ class Fetch:
         self._checker = checker
         self._attempts = attempts
         self._clock = clock
+        self._grows = grows
 
     def run(self, token: str, worker: str) -> int:
         """Jobs that reached their final status."""
@@ -94,7 +99,9 @@ class Fetch:
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
-        done = self._store.commit(claim.token, member, master, [Change(sub, job, step)], None)
+        changes = [Change(sub, job, step)]
+        grow = self._grows(master)
+        done = self._store.commit(claim.token, member, master, changes, None, grow=grow)
         self._dispatcher.push(done.due)
         return done.applied
 

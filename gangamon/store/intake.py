@@ -134,8 +134,11 @@ class Intake(Reads):
                     self.keys.of("taken", owner),
                     self.keys.of("dead"),
                     self.keys.of("ended"),
+                    self.keys.of("grown", owner),
+                    self.keys.due(f"grow.{owner}"),
+                    self.keys.of("queues"),
                 ],
-                [command.master, member, self.keys.of("b", member), command.id],
+                [command.master, member, self.keys.of("b", member), command.id, f"grow.{owner}"],
             )
         self.acknowledge(owner, entry, command.id, command.repository)
 
