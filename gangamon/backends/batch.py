@@ -1,0 +1,97 @@
+"""What the backends of Ganga's Batch family have in common: LSF, PBS, SGE, Slurm.
+
+Lib/Batch/Batch.py, 8.7.12: one class in Ganga, with the same fields and the same wrapper.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+
+from gangamon.backends import jobstatus
+from gangamon.backends.jobstatus import StatusFile
+from gangamon.domain.observation import Scalar, Seen
+from gangamon.domain.status import JobStatus
+from gangamon.protocols import PollItem
+
+#: In ``extra``: when Ganga called the job submitted (seconds since the epoch), if that is known.
+SUBMITTED_AT = "submitted_at"
+
+#: Seconds by which Ganga's time of a submission may differ from the batch system's: the clocks of
+#: hosts, and a session that stands still between its command and its note of it.
+SLACK = 3600.0
+
+
+def owner(item: PollItem) -> str:
+    """The user whose job it is; '' if that is not known."""
+    return item.home.partition(":")[0]
+
+
+def myself() -> str:
+    """The name of the user of this process; '' if it has none."""
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return ""
+
+
+def is_user(name: str) -> bool:
+    """Whether this host knows a user of that name."""
+    try:
+        pwd.getpwnam(name)
+    except (KeyError, ValueError):
+        return False
+    return True
+
+
+def submitted_at(item: PollItem) -> float | None:
+    """When Ganga submitted it, if that is known."""
+    found = item.extra.get(SUBMITTED_AT)
+    return float(found) if isinstance(found, int | float) and found > 0 else None
+
+
+def attributes(state: str, queue: str = "", host: str = "", code: int | None = None
+               ) -> dict[str, Scalar]:  # fmt: skip
+    """As Ganga fills its fields from the wrapper's file, once the job runs; and ``status``, which
+    it leaves empty."""
+    found: dict[str, Scalar] = {"status": state}
+    if queue:
+        found["actualqueue"] = queue
+    if host:
+        found["actualCE"] = host
+    if code is not None:
+        found["exitcode"] = code
+    return found
+
+
+def wrapper(item: PollItem, *names: str) -> StatusFile | None:
+    """What the job's wrapper has written, once it has written its exit code. ``names``: by which
+    the batch system knows this job. Raises BackendUnreachable.
+
+    Ganga removes the file of an earlier attempt (Batch.py:241); its name is checked all the same.
+    """
+    found = jobstatus.read(item.output)
+    if found is None or found.exit_code is None or found.job not in names:
+        return None
+    return found
+
+
+def from_wrapper(found: StatusFile, restarts: int, reason: str = "") -> Seen:
+    """The exit code that Ganga's wrapper wrote. ``restarts``: as far as known. ``reason``: of a
+    failure, if more is known of it than its exit code."""
+    state, well = f"EXITCODE {found.exit_code}", found.exit_code == 0
+    shown = attributes(state, found.queue, found.host, found.exit_code)
+    del shown["status"]
+    why = f"the application ended with exit code {found.exit_code}{reason}"
+    return Seen(
+        state,
+        JobStatus.COMPLETED if well else JobStatus.FAILED,
+        jobstatus.STATUS_FILE,
+        site=found.host,
+        started_at=found.started,
+        ended_at=found.modified,
+        exit_code=found.exit_code,
+        reason="" if well else why,
+        restarts=restarts,
+        attributes=shown,
+    )
