@@ -54,7 +54,7 @@ def attributes(state: str, queue: str = "", host: str = "", code: int | None = N
                ) -> dict[str, Scalar]:  # fmt: skip
     """As Ganga fills its fields from the wrapper's file, once the job runs; and ``status``, which
     it leaves empty."""
-    found: dict[str, Scalar] = {"status": state}
+    found: dict[str, Scalar] = {"status": state} if state else {}
     if queue:
         found["actualqueue"] = queue
     if host:
@@ -76,13 +76,12 @@ def wrapper(item: PollItem, *names: str) -> StatusFile | None:
     return found
 
 
-def from_wrapper(found: StatusFile, restarts: int, reason: str = "") -> Seen:
-    """The exit code that Ganga's wrapper wrote. ``restarts``: as far as known. ``reason``: of a
-    failure, if more is known of it than its exit code."""
+def from_wrapper(found: StatusFile, restarts: int, shows: str = "") -> Seen:
+    """The exit code that Ganga's wrapper wrote. ``restarts``: as far as known. ``shows``: what
+    Ganga's job is to show as the batch system's status, if that is known."""
     state, well = f"EXITCODE {found.exit_code}", found.exit_code == 0
-    shown = attributes(state, found.queue, found.host, found.exit_code)
-    del shown["status"]
-    why = f"the application ended with exit code {found.exit_code}{reason}"
+    shown = attributes(shows, found.queue, found.host, found.exit_code)
+    why = f"the application ended with exit code {found.exit_code}"
     return Seen(
         state,
         JobStatus.COMPLETED if well else JobStatus.FAILED,

@@ -210,8 +210,8 @@ def _time(text: str) -> float | None:
         return None
     for form in ("%Y-%m-%dT%H:%M:%S", "%m/%d/%Y %H:%M:%S"):
         try:
-            moment = datetime.strptime(text.partition(".")[0], form)
-            return moment.replace(tzinfo=timezone.utc).timestamp() or None
+            moment = datetime.strptime(text.partition(".")[0], form).replace(tzinfo=timezone.utc)
+            return moment.timestamp() or None
         except (ValueError, OverflowError):
             continue
     return jobstatus.seconds(text) or None

@@ -128,7 +128,7 @@ class SGEBackend:
 
     def _learn_errors(self, commands: Commands, answer: Answer, asked: Asked) -> None:
         """Why jobs are in the state E: asked once, until they have left it."""
-        wanted = []
+        wanted: list[str] = []
         for _, id_ in asked:
             rows = answer.rows.get(id_.number, ())
             if not any(states.in_error(row.state) for row in rows):
@@ -142,7 +142,7 @@ class SGEBackend:
         except TransientError as error:  # one of them may just have left; they wait all the same
             log.info("SGE: %s", error)
             return
-        self._errors.update({number: "" for number in wanted} | answers.errors(text))
+        self._errors.update(dict.fromkeys(wanted, "") | answers.errors(text))
 
     # --- what is over -----------------------------------------------------------------------
 
@@ -159,7 +159,7 @@ class SGEBackend:
                 file, hidden[item.key] = None, str(error)
             # With the other two codes a job asks to wait anew.
             if file and file.exit_code not in (states.RESCHEDULE, states.APPLICATION_ERROR):
-                told[item.key] = batch.from_wrapper(file, item.restarts)
+                told[item.key] = batch.from_wrapper(file, item.restarts, states.FINISHED)
             if file and file.exit_code == 0:
                 found[item.key] = told[item.key]
             else:

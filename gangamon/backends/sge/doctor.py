@@ -29,9 +29,7 @@ def findings(ask: Commands) -> Iterator[Finding]:
     if name:
         yield Finding("cluster", OK, f"{name}, qmaster on {gridengine.qmaster() or '?'}")
     else:
-        yield Finding(
-            "cluster", WARN, "no cell was found: jobs are asked about as this host's", SET
-        )
+        yield Finding("cluster", WARN, "no cell found: jobs are asked about as this host's", SET)
     yield _accounting()
     yield Finding("credential", OK, f"asked as {myself() or 'a user without a name'}")
 

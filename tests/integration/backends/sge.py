@@ -9,12 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import zlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,10 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.integration.backends.daemons import WITHIN, Daemons
 from tests.support.waiting import tail, until
-
-#: Seconds until a daemon answers, or a job gets somewhere, on a machine that stands still.
-WITHIN = 120.0
 
 #: Where Debian has the programs themselves: what lies on the path are slow wrappers of shell.
 PROGRAMS = Path("/usr/lib/gridengine")
@@ -58,7 +53,7 @@ def missing() -> list[str]:
     return sorted({p for name, p in NEEDED.items() if not (PROGRAMS / name).exists()})
 
 
-class GridEngine:
+class GridEngine(Daemons):
     """A cell of one host, which is this one, with ``slots`` slots. Queues: ``fast``, and ``held``,
     in which nothing ever starts. It schedules every second and writes its accounting at once.
 
@@ -66,8 +61,8 @@ class GridEngine:
     """
 
     def __init__(self, slots: int = 16) -> None:
+        super().__init__("gm-sge-")
         self.slots = slots
-        self.folder = Path(tempfile.mkdtemp(prefix="gm-sge-"))
         self.folder.chmod(0o755)
         self.root = self.folder / "root"
         self.common = self.root / "default" / "common"
@@ -79,8 +74,8 @@ class GridEngine:
             "SGE_CLUSTER_NAME": "gm",
             "SGE_QMASTER_PORT": str(PORTS[0]),
             "SGE_EXECD_PORT": str(PORTS[1]),
+            "SGE_ND": "1",  # its daemons stay in the foreground
         }
-        self.daemons: dict[str, subprocess.Popen[bytes]] = {}
         self._keeper: subprocess.Popen[str] | None = None
 
     # --- its life ---------------------------------------------------------------------------
@@ -108,16 +103,15 @@ class GridEngine:
 
     def kill_master(self) -> None:
         """kill -9."""
-        self.daemons["sge_qmaster"].kill()
-        self.daemons.pop("sge_qmaster").wait(WITHIN)
+        self.kill("sge_qmaster")
         (self.folder / "qmaster" / "qmaster.pid").unlink(missing_ok=True)
 
     def stop_master(self) -> None:
         """It stands still: its port answers, and it does not."""
-        self.daemons["sge_qmaster"].send_signal(signal.SIGSTOP)
+        self.pause("sge_qmaster")
 
     def let_master_go_on(self) -> None:
-        self.daemons["sge_qmaster"].send_signal(signal.SIGCONT)
+        self.resume("sge_qmaster")
 
     def renumber(self, last: int) -> None:
         """A master that is started next gives the number after ``last`` first, as it does when it
@@ -126,11 +120,8 @@ class GridEngine:
 
     def close(self) -> None:
         """End it, with all jobs. What it logged last is printed: pytest shows it with a failure."""
-        for name in ("sge_execd", "sge_qmaster"):
-            daemon = self.daemons.pop(name, None)
-            if daemon is not None:
-                daemon.kill()
-                daemon.wait(WITHIN)
+        for name in list(self._daemons):
+            self.kill(name)
         if self._keeper is not None:
             for process in self._inhabitants():
                 with contextlib.suppress(psutil.NoSuchProcess):
@@ -139,16 +130,9 @@ class GridEngine:
             self._keeper.wait(WITHIN)
             assert self._keeper.stdout is not None
             self._keeper.stdout.close()
-        print(self._story())
-        shutil.rmtree(self.folder)
+        super().close()
 
     # --- its users --------------------------------------------------------------------------
-
-    def run(self, *words: str) -> str:
-        """A command of Grid Engine's that must succeed."""
-        done = self._command(*words)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-        return done.stdout.strip()
 
     def submit(self, script: str, *options: str, queue: str = "fast") -> str:
         """The id of a job that runs a line of shell; of an array its number alone."""
@@ -222,23 +206,14 @@ class GridEngine:
 
     def _until(self, condition: object, what: str) -> None:
         assert callable(condition)
-        until(condition, WITHIN, what, self._story)
+        until(condition, WITHIN, what, self.story)
 
-    def _story(self) -> str:
-        logs = (*self.folder.glob("*.out"), *self.folder.rglob("messages"))
-        return "\n".join(tail(log, 8) for log in sorted(logs))
+    def story(self) -> str:
+        logs = sorted(self.folder.rglob("messages"))
+        return "\n".join([super().story(), *(tail(log, 8) for log in logs)])
 
     def _daemon(self, name: str) -> None:
-        with (self.folder / f"{name}.out").open("ab") as out:
-            self.daemons[name] = subprocess.Popen(
-                self._inside(str(PROGRAMS / name)),
-                env={**self.environ, "SGE_ND": "1"},  # in the foreground
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=out,
-                start_new_session=True,
-            )
+        self.daemon(*self._inside(str(PROGRAMS / name)), name=name)
 
     def _script(self, line: str) -> str:
         """A file with it: with ``-b y`` qsub would take its quotes away."""
@@ -248,7 +223,7 @@ class GridEngine:
         return str(path)
 
     def _lay_out(self) -> None:
-        for inner in ("qmaster/job_scripts", "execd", "bin", "scripts"):
+        for inner in ("qmaster/job_scripts", "execd", "bin", "scripts", "tmp"):
             (self.folder / inner).mkdir(parents=True)
         self.common.mkdir(parents=True)
         for place in ("bin", "lib", "utilbin"):
@@ -321,6 +296,7 @@ scheduler_threads       1
                 "pe_list": "NONE",
                 "rerun": "FALSE",
                 "shell": "/bin/sh",
+                "tmpdir": str(self.folder / "tmp"),
                 "initial_state": "disabled" if name == "held" else "default",
             }
             rows = (line.split(None, 1) for line in queue.splitlines())

@@ -10,7 +10,7 @@ from gangamon.grid import gridengine
 
 
 def endpoint(backend: Any) -> str:
-    """The cluster that this session's commands ask, by the name it was given; '' if none is known."""
+    """The cluster that this session's commands ask, by its name; '' if none is known."""
     return gridengine.cluster()
 
 
