@@ -123,7 +123,7 @@ class GridEngine(Daemons):
         for name in list(self._daemons):
             self.kill(name)
         if self._keeper is not None:
-            for process in self._inhabitants():
+            for process in self.inhabitants():
                 with contextlib.suppress(psutil.NoSuchProcess):
                     process.kill()
             self._keeper.kill()
@@ -145,6 +145,10 @@ class GridEngine(Daemons):
             return list(
                 pool.map(lambda _: self.submit("exit 0", *options, queue="held"), range(count))
             )
+
+    def clear(self, job: str) -> None:
+        """Of its error; qmod says 1 though it does so."""
+        self._command("qmod", "-cj", job)
 
     def state(self, job: str) -> str:
         """By the plain qstat, which is not what is under test here; '' for one it does not list."""
@@ -168,7 +172,7 @@ class GridEngine(Daemons):
 
     # --- inside -----------------------------------------------------------------------------
 
-    def _inhabitants(self) -> Sequence[psutil.Process]:
+    def inhabitants(self) -> Sequence[psutil.Process]:
         """Whoever lives in the namespace: daemons, shepherds, jobs."""
         assert self._keeper is not None
         ours = self._namespace(self._keeper.pid)
