@@ -169,16 +169,19 @@ def test_arrays(jobs: Mapping[str, str]) -> None:
 
 def test_a_job_that_is_started_over(grid_engine: GridEngine, tmp_path: Path) -> None:
     """By hand: it waits, or runs, with one restart more, and the end of its last run is its end."""
-    g, flag = grid_engine, tmp_path / "second"
-    job = g.submit(f"test -e {flag} || sleep 600; exit 5", "-r", "y")
+    g, flag, go = grid_engine, tmp_path / "second", tmp_path / "go"
+    wait = f"until test -e {go}; do sleep 0.1; done"
+    job = g.submit(f"test -e {flag} || sleep 600; {wait}; exit 5", "-r", "y")
     g.reaches(job, "r")
     assert seen(job).restarts == 0
     flag.touch()
     g.run("qmod", "-rj", job)
-    until(lambda: g.state(job) != "r", 120, "it has been started over", g.story)
-    again = SGEBackend().poll(LANE, [item(job, status=RUNS)])
-    ((_, found),) = again.items()
-    assert isinstance(found, Seen) and (found.restarts, found.status in (WAITS, None)) != (0, True)
+    g.reaches(job, "Rq", "Rt", "Rr")
+    assert seen(job, status=RUNS).restarts == 1
+    g.reaches(job, "Rr")
+    again = seen(job, restarts=1)
+    assert (again.status, again.restarts) == (RUNS, 1)
+    go.touch()
     g.accounted(job, records=2)
     for restarts in (0, 1):
         ended = seen(job, restarts=restarts)
@@ -260,7 +263,7 @@ def test_a_master_that_is_killed_while_jobs_end(
     before = poll(stays)
     g.kill_master()
     try:
-        with pytest.raises(BackendUnreachable, match="commlib|unable to"):
+        with pytest.raises(BackendUnreachable, match="unable to"):
             poll([*stays, *ending])
         go.touch()
     finally:

@@ -265,7 +265,7 @@ def test_the_cluster(say: Say, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     backend = say(queue((1, "r")))
     assert isinstance(backend.poll(Lane("SGE", "gm"), [item(1)])[item(1).key], Seen)
     for ask in (backend.poll, backend.second_source):
-        with pytest.raises(BackendUnreachable, match="'far' was asked for; this host's is gm"):
+        with pytest.raises(BackendUnreachable, match="'far' was asked for; this host's is 'gm'"):
             ask(Lane("SGE", "far"), [item(1)])
 
 
