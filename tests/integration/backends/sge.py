@@ -150,10 +150,6 @@ class GridEngine(Daemons):
         """Of its error; qmod says 1 though it does so."""
         self._command("qmod", "-cj", job)
 
-    def clear(self, job: str) -> None:
-        """Of its error; qmod says 1 though it does so."""
-        self._command("qmod", "-cj", job)
-
     def state(self, job: str) -> str:
         """By the plain qstat, which is not what is under test here; '' for one it does not list."""
         rows = (line.split() for line in self.run("qstat", "-u", "*").splitlines()[2:])
