@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Callable
 
 from gangamon.backends import jobstatus
 from gangamon.backends.jobstatus import StatusFile
@@ -64,14 +65,14 @@ def attributes(state: str, queue: str = "", host: str = "", code: int | None = N
     return found
 
 
-def wrapper(item: PollItem, *names: str) -> StatusFile | None:
-    """What the job's wrapper has written, once it has written its exit code. ``names``: by which
-    the batch system knows this job. Raises BackendUnreachable.
+def wrapper(item: PollItem, same: Callable[[str], bool]) -> StatusFile | None:
+    """What the job's wrapper has written, once it has written its exit code. ``same``: whether
+    the batch system knows this job by a name. Raises BackendUnreachable.
 
     Ganga removes the file of an earlier attempt (Batch.py:241); its name is checked all the same.
     """
     found = jobstatus.read(item.output)
-    if found is None or found.exit_code is None or found.job not in names:
+    if found is None or found.exit_code is None or not same(found.job):
         return None
     return found
 

@@ -154,7 +154,7 @@ class SGEBackend:
         open_ = []
         for item, id_ in asked:
             try:
-                file = batch.wrapper(item, id_.number)
+                file = batch.wrapper(item, id_.number.__eq__)
             except BackendUnreachable as error:
                 file, hidden[item.key] = None, str(error)
             # With the other two codes a job asks to wait anew.

@@ -263,7 +263,7 @@ def _sacct(commands: Commands, cluster: Cluster, asked: Asked) -> list[Answer]:
 def _wrapper(item: PollItem, id_: JobId, trouble: str, cluster: Cluster) -> Observation:
     """The exit code that Ganga's wrapper writes last."""
     try:
-        found = batch.wrapper(item, id_.base)
+        found = batch.wrapper(item, id_.base.__eq__)
     except BackendUnreachable as error:
         return Unreachable(str(error))
     if found is not None:
