@@ -15,6 +15,12 @@ class BatchFetcher(LocalFetcher):
     """See LocalFetcher; there is no work directory to remove, that is on the node."""
 
 
+class PBSFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "PBS"
+
+
 class SGEFetcher(BatchFetcher):
     """See BatchFetcher."""
 

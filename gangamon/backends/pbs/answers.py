@@ -17,7 +17,7 @@ from xml.etree import ElementTree
 from gangamon.backends import jobstatus
 from gangamon.errors import BackendUnreachable
 
-_ID = re.compile(r"(\d{1,18})(\[\d{0,18}\])?(?:\.([A-Za-z0-9_.-]+))?(?:@[A-Za-z0-9_.-]+)?", re.ASCII)
+_ID = re.compile(r"(\d{1,18})(\[\d{0,18}\])?(?:\.[A-Za-z0-9_.-]+)?(?:@[A-Za-z0-9_.-]+)?", re.ASCII)
 _NUMBER = re.compile(r"-?\d{1,18}", re.ASCII)
 _UNITS = {"b": 1, "kb": 2**10, "mb": 2**20, "gb": 2**30, "tb": 2**40}
 
@@ -96,20 +96,27 @@ def from_xml(text: str) -> dict[str, Row]:
 
 
 def from_text(text: str) -> dict[str, Row]:
-    """Of ``qstat -f``: a line goes on where the next one begins with a tab."""
-    jobs: list[tuple[str, dict[str, str]]] = []
+    """Of ``qstat -f``. A line that begins with a tab goes on with the one before. A job's
+    environment may hold lines of any kind, so of each attribute the first counts (the environment
+    is one of the last), and a job that is there twice makes that nothing is believed."""
+    jobs: dict[str, dict[str, str]] = {}
+    values: dict[str, str] = {}
     last = ""
-    for line in text.splitlines():
+    for line in text.split("\n"):
         if line.startswith("Job Id:"):
-            jobs.append((line[7:].strip(), {}))
-        elif line.startswith("\t") and jobs and last:
-            jobs[-1][1][last] += line[1:]
+            name, values, last = line[7:].strip(), {}, ""
+            if name in jobs:
+                raise _unreadable(f"{name} is there twice", text)
+            jobs[name] = values
+        elif line.startswith("\t") and last:
+            values[last] += line[1:]
         elif line.startswith("    ") and jobs:
-            last, _, value = line.strip().partition(" = ")
-            jobs[-1][1][last] = value
-        elif line.strip():
+            name, _, value = line.strip().partition(" = ")
+            last = "" if name in values else name
+            values.setdefault(name, value)
+        elif line.strip() and not jobs:
             raise _unreadable("it is no list of jobs", text)
-    return dict(_rows(jobs))
+    return dict(_rows(jobs.items()))
 
 
 def unknown(complaint: str) -> tuple[set[str], bool]:

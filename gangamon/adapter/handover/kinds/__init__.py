@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gangamon.adapter.handover.kinds import dirac, local, remote, sge, slurm
+from gangamon.adapter.handover.kinds import dirac, local, pbs, remote, sge, slurm
 from gangamon.adapter.handover.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     "Dirac": dirac.KIND,
     "Local": local.KIND,
+    "PBS": pbs.KIND,
     "Remote": remote.KIND,
     "SGE": sge.KIND,
     "Slurm": slurm.KIND,
