@@ -70,8 +70,6 @@ class Row:
 def from_json(text: str) -> dict[str, Row]:
     """Of ``qstat -f -F json``. Raises BackendUnreachable if it cannot be read: PBS does not escape
     what stands in a job's environment (openpbs#2541)."""
-    if not text.strip():
-        return {}  # it knew none of the jobs, and says so elsewhere
     try:
         answer = json.loads(text, strict=False)
     except (ValueError, RecursionError) as error:

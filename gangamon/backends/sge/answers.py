@@ -175,15 +175,15 @@ def _parsed(text: str) -> ElementTree.Element:
 
 
 def _blocks(text: str) -> Iterator[dict[str, str]]:
-    """Name -> value of each record; a line of ``=`` begins one. What comes before the first one, or
-    after an empty line, is a table of sums."""
+    """Name -> value of each record. A line of ``=`` begins one, but under the head of a table."""
     values: dict[str, str] | None = None
-    for line in text.splitlines():
+    head = False
+    for line in filter(str.strip, text.splitlines()):
         if line.startswith("====="):
             if values is not None:
                 yield values
-            values = {}
-        elif values is not None and line.strip():
+            values = None if head else {}
+        elif not (head := {"WALLCLOCK", "UTIME"} <= set(line.split())) and values is not None:
             name, _, value = line.partition(" ")
             values.setdefault(name, value.strip())
     if values is not None:

@@ -82,11 +82,11 @@ def written(folder: Path, job: object, code: int) -> str:
 class TestCodes(NativeCodesConformance):
     @pytest.fixture
     def case(self, say: Say) -> BackendCase:
-        return BackendCase(say(queue((3, "Xqw"))), LANE, [], item(9), sever=lambda: None)
+        return BackendCase(say(queue((3, "Xqw"))), LANE, [], item(9, ""), sever=lambda: None)
 
     @pytest.fixture
     def unmapped(self) -> PollItem:
-        return item(3)
+        return item(3, home="")
 
 
 def test_one_command_for_all_jobs_of_a_user(say: Say, tmp_path: Path) -> None:
