@@ -46,16 +46,19 @@ def _end(row: Row) -> JobStatus | None:
     """None: PBS does not tell how it ended."""
     if row.status == 0:
         return JobStatus.COMPLETED
-    if row.substate == states.TERMINATED or (row.status is None and row.started is None):
-        return JobStatus.KILLED  # deleted; the second before it began
+    early = row.started is None and (row.status is None or states.signal(row.status))
+    if early or row.substate == states.TERMINATED:
+        return JobStatus.KILLED
     return JobStatus.FAILED if row.status is not None else None
 
 
 def _reason(row: Row, status: JobStatus | None, torque: bool) -> str:
     if status not in FINAL or status is JobStatus.COMPLETED:
         return ""
-    if row.status is None:
-        text = "deleted (qdel)" if row.started else "deleted (qdel) before it began"
+    if row.started is None and status is JobStatus.KILLED:
+        text = "deleted (qdel) before it began"
+    elif row.status is None:
+        text = "deleted (qdel)"
     else:
         text = states.why(row.status, row.substate, torque)
     parts = []
