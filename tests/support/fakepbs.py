@@ -62,8 +62,8 @@ for name, job in found:
 if not found:
     pass
 elif form == "json":
-    answer = {{"timestamp": 1, "pbs_version": "2022.1.1", "pbs_server": "server", "Jobs": dict(nested)}}
-    text = json.dumps(answer, indent=4)
+    head = {{"timestamp": 1, "pbs_version": "2022.1.1", "pbs_server": "server"}}
+    text = json.dumps({{**head, "Jobs": dict(nested)}}, indent=4)
     if told["bash"]:  # openpbs#2541
         text = text.replace('"job_state"', '"BASH_FUNC_ml()":"() {{ eval "$x"\\n}}",\\n"job_state"')
     print(text)

@@ -165,7 +165,7 @@ def test_what_is_no_xml(text: str) -> None:
 
 
 def test_what_is_not_known() -> None:
-    """From openpbs issue 2372 and the PBS Professional Reference Guide; Torque's has "Error"."""
+    """PBS Professional's as the PBS parser of qtoolkit quotes them; Torque's has "Error"."""
     text = (
         "qstat: Unknown Job Id 10000.c2cf5fbe1102\n"
         "qstat: Unknown Job Id Error 73.c0\n"
