@@ -39,10 +39,12 @@ def ganga(service: Service, tmp_path: Path) -> Session:
         pytest.skip("Ganga is not installed")
     session = Session(tmp_path, service.environ)
     with session.gangarc.open("a") as file:
-        # Ganga's default is /usr/bin/python, which Debian has not. The wrapper looks that often for
-        # the end of the application.
+        # Ganga's default is /usr/bin/python, which Debian has not. 8.1.9 takes TMPDIR, for which
+        # Ganga's default looks, out of a job's environment (sge_conf(5), end); TMP is there. The
+        # wrapper looks that often for the end of the application.
         file.write(
             "[SGE]\nsubmit_str = cd %s; qsub -cwd -S /usr/bin/python3 -V %s %s %s %s\n"
+            'preexecute = os.chdir(os.environ["TMP"])\n'
             "heartbeat_frequency = 0.2\n"
         )
     return session
