@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from gangamon.backends import jobstatus
 from gangamon.backends.jobstatus import StatusFile
-from gangamon.domain.observation import Scalar, Seen
+from gangamon.backends.processes import is_this_host
+from gangamon.domain.lane import Lane
+from gangamon.domain.observation import Absent, Observation, Scalar, Seen
 from gangamon.domain.status import JobStatus
+from gangamon.errors import BackendUnreachable
 from gangamon.protocols import PollItem
 
 #: In ``extra``: when Ganga called the job submitted (seconds since the epoch), if that is known.
@@ -21,6 +25,32 @@ SUBMITTED_AT = "submitted_at"
 #: Seconds by which Ganga's time of a submission may differ from the batch system's: the clocks of
 #: hosts, and a session that stands still between its command and its note of it.
 SLACK = 3600.0
+
+
+Id = TypeVar("Id")
+
+
+def with_ids(
+    items: Sequence[PollItem], parse: Callable[[str], Id | None], nothing: Absent
+) -> tuple[dict[str, Observation], list[tuple[PollItem, Id]]]:
+    """Answers for jobs to which the batch system has given no id; and the others with theirs."""
+    found: dict[str, Observation] = {}
+    asked = []
+    for item in items:
+        if (id_ := parse(item.native_id)) is None:
+            found[item.key] = nothing
+        else:
+            asked.append((item, id_))
+    return found, asked
+
+
+def require(lane: Lane, ours: str, what: str) -> None:
+    """BackendUnreachable if the commands of this host ask another one. ``ours``: its name, '' if it
+    is not known; ``what``: a cluster, a server."""
+    if lane.endpoint not in (ours, "localhost") and not is_this_host(lane.endpoint):
+        raise BackendUnreachable(
+            f"the {what} {lane.endpoint!r} was asked for; this host's is {ours or 'unknown'!r}"
+        )
 
 
 def owner(item: PollItem) -> str:
@@ -63,6 +93,13 @@ def attributes(state: str, queue: str = "", host: str = "", code: int | None = N
     if code is not None:
         found["exitcode"] = code
     return found
+
+
+def same_time(item: PollItem, submitted: float | None) -> bool:
+    """Whether a job that was submitted then may be this one; or it is another, to which its number
+    was given. True where either is not known."""
+    at = submitted_at(item)
+    return at is None or submitted is None or abs(submitted - at) <= SLACK
 
 
 def wrapper(item: PollItem, same: Callable[[str], bool]) -> StatusFile | None:

@@ -18,7 +18,6 @@ from gangamon.backends.command import Commands, Dialect
 from gangamon.backends.pbs import answers, doctor, seen
 from gangamon.backends.pbs.answers import JobId, Row
 from gangamon.backends.pbs.seen import QSTAT
-from gangamon.backends.processes import is_this_host
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
@@ -100,10 +99,10 @@ class PBSBackend:
 
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """See Backend. Unreachable: a job that the answer left out, or that is another user's."""
-        found, asked = _ids(items, Absent(QSTAT))
+        found, asked = batch.with_ids(items, JobId.parse, Absent(QSTAT))
         if not asked:
             return found
-        _require(lane)
+        batch.require(lane, pbs.server(), "server")
         commands = Commands(DIALECT, self.limits.timeout)
         kind, answer = self._which(commands), _Answer()
         ids = sorted({id_ for _, id_ in asked})
@@ -120,7 +119,9 @@ class PBSBackend:
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """See Backend: Ganga's wrapper. PBS's own history is asked by each poll."""
-        found, asked = _ids(items, Absent(jobstatus.STATUS_FILE, second=True))
+        found, asked = batch.with_ids(
+            items, JobId.parse, Absent(jobstatus.STATUS_FILE, second=True)
+        )
         return found | {item.key: _by_wrapper(item, id_) for item, id_ in asked}
 
     def doctor(self, lane: Lane) -> Iterable[Finding]:
@@ -170,29 +171,6 @@ class PBSBackend:
         return [id_ for id_ in ids if id_.name not in rows and id_.name not in unknown]
 
 
-def _ids(
-    items: Sequence[PollItem], nothing: Absent
-) -> tuple[dict[str, Observation], list[tuple[PollItem, JobId]]]:
-    """Answers for jobs to which PBS has given no id; and the others with theirs."""
-    found: dict[str, Observation] = {}
-    asked = []
-    for item in items:
-        if (id_ := JobId.parse(item.native_id)) is None:
-            found[item.key] = nothing
-        else:
-            asked.append((item, id_))
-    return found, asked
-
-
-def _require(lane: Lane) -> None:
-    """BackendUnreachable if the commands of this host ask another server."""
-    ours = pbs.server()
-    if lane.endpoint not in (ours, "localhost") and not is_this_host(lane.endpoint):
-        raise BackendUnreachable(
-            f"the server {lane.endpoint!r} was asked for; this host's is {ours or 'unknown'!r}"
-        )
-
-
 def _queued(item: PollItem, id_: JobId, answer: _Answer, torque: bool) -> Observation:
     row, owner = answer.rows.get(id_.name), batch.owner(item)
     if row is None:
@@ -201,7 +179,7 @@ def _queued(item: PollItem, id_: JobId, answer: _Answer, torque: bool) -> Observ
         return Unreachable("qstat left the job out")
     if batch.is_user(owner) and row.owner != owner:
         return Unreachable(f"job {id_.name} belongs to {row.owner}, not to {owner}")
-    return seen.from_row(row, item, torque) if seen.same_job(row, item) else Absent(QSTAT)
+    return seen.from_row(row, item, torque) if batch.same_time(item, row.created) else Absent(QSTAT)
 
 
 def _by_wrapper(item: PollItem, id_: JobId) -> Observation:

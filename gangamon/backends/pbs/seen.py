@@ -36,12 +36,6 @@ def from_row(row: Row, item: PollItem, torque: bool) -> Seen:
     )
 
 
-def same_job(row: Row, item: PollItem) -> bool:
-    """Whether it may be this job, by its time; or another, to which its number was given."""
-    at = batch.submitted_at(item)
-    return at is None or row.created is None or abs(row.created - at) <= batch.SLACK
-
-
 def _end(row: Row) -> JobStatus | None:
     """None: PBS does not tell how it ended."""
     if row.status == 0:

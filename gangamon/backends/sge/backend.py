@@ -15,7 +15,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
 from gangamon.backends import batch
 from gangamon.backends.command import CommandFailed, Commands, Dialect
-from gangamon.backends.processes import is_this_host
 from gangamon.backends.sge import answers, doctor, seen, states
 from gangamon.backends.sge.answers import Answer, JobId, Record
 from gangamon.backends.sge.seen import QACCT, QSTAT
@@ -75,10 +74,10 @@ class SGEBackend:
         """See Backend. Unreachable: a job whose row, or that of another, could not be read, or that
         belongs to another user."""
         commands = Commands(DIALECT, self.limits.timeout)
-        found, asked = _ids(items, Absent(QSTAT))
+        found, asked = batch.with_ids(items, JobId.parse, Absent(QSTAT))
         if not asked:
             return found
-        _require(lane)
+        batch.require(lane, gridengine.cluster(), "cluster")
         users = {batch.owner(item) for item, _ in asked}
         known = set(filter(batch.is_user, users))
         which = ",".join(sorted(users)) if known == users else "*"
@@ -97,9 +96,9 @@ class SGEBackend:
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         """See Backend: Ganga's wrapper, and the accounting."""
-        found, asked = _ids(items, Absent(QACCT, second=True))
+        found, asked = batch.with_ids(items, JobId.parse, Absent(QACCT, second=True))
         if asked:
-            _require(lane)
+            batch.require(lane, gridengine.cluster(), "cluster")
             found.update(self._ends(Commands(DIALECT, self.limits.timeout), asked))
         return found
 
@@ -180,29 +179,6 @@ class SGEBackend:
             end = _end(item, id_, records, told.get(item.key))
             found[item.key] = Unreachable(why) if why and isinstance(end, Absent) else end
         return found
-
-
-def _ids(
-    items: Sequence[PollItem], nothing: Absent
-) -> tuple[dict[str, Observation], list[tuple[PollItem, JobId]]]:
-    """Answers for jobs to which Grid Engine has given no id; and the others with theirs."""
-    found: dict[str, Observation] = {}
-    asked = []
-    for item in items:
-        if (id_ := JobId.parse(item.native_id)) is None:
-            found[item.key] = nothing
-        else:
-            asked.append((item, id_))
-    return found, asked
-
-
-def _require(lane: Lane) -> None:
-    """BackendUnreachable if the commands of this host ask another cluster."""
-    ours = gridengine.cluster()
-    if lane.endpoint not in (ours, "localhost") and not is_this_host(lane.endpoint):
-        raise BackendUnreachable(
-            f"the cluster {lane.endpoint!r} was asked for; this host's is {ours or 'none'!r}"
-        )
 
 
 def _end(item: PollItem, id_: JobId, records: Records, told: Seen | None) -> Observation:
