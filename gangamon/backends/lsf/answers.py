@@ -29,6 +29,8 @@ _TIME = re.compile(
     r"(?:\w{3} )?(\w{3}) +(\d{1,2}) (\d{1,2}):(\d\d)(?::(\d\d))?(?: (\d{4}))?(?: [A-Z])?", re.ASCII
 )
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+#: A run begins, on this host.
+_HOST = re.compile(r"(?:\[\d+\] )?(?:[Dd]ispatched|[Ss]tarted)\b[^<]*<([^>]*)>", re.ASCII)
 #: bhist wraps its lines, and begins what is left with so many blanks.
 _WRAPPED = " " * 21
 
@@ -82,9 +84,9 @@ class Answer:
     def find(self, id_: JobId) -> Sequence[Row]:
         """The row of this job; of an array as a whole those of its elements."""
         row = self.rows.get(id_)
-        return (
-            (row,) if row is not None else () if id_.index else self._elements.get(id_.number, ())
-        )
+        if row is not None:
+            return (row,)
+        return () if id_.index else self._elements.get(id_.number, ())
 
 
 def bjobs(text: str, now: float | None = None) -> Answer:
@@ -147,9 +149,7 @@ def _event(row: Row, line: str, now: float | None) -> None:
     elif told.startswith("Submitted from"):
         queue = re.search(r"\bto Queue <([^>]*)>", told)
         row.submitted, row.queue = at, queue[1] if queue else ""
-    elif host := re.match(
-        r"(?:Dispatched|Started|\[\d+\] [Ss]tarted|\[\d+\] [Dd]ispatched)\b[^<]*<([^>]*)>", told
-    ):
+    elif host := _HOST.match(told):
         row.restarts += bool(row.started)
         row.host, row.started = _first(host[1]), at
         row.state, row.code, row.reason, row.ended = "", None, "", None

@@ -114,10 +114,10 @@ class LSFBackend:
             return found | {item.key: Unreachable(str(error)) for item, _ in now}
         for item, id_ in now:
             row = answer.rows.get(id_)
-            mine = row is not None and row.user in ("", batch.owner(item))
-            if row is not None and mine and batch.same_time(item, row.submitted):
-                if row.restarts >= item.restarts:
-                    found[item.key] = seen.from_row(row, item, BHIST)
+            if row is None or row.restarts < item.restarts:
+                continue
+            if row.user in ("", batch.owner(item)) and batch.same_time(item, row.submitted):
+                found[item.key] = seen.from_row(row, item, BHIST)
         return found
 
     def doctor(self, lane: Lane) -> Iterable[Finding]:
