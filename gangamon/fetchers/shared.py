@@ -15,6 +15,12 @@ class BatchFetcher(LocalFetcher):
     """See LocalFetcher; there is no work directory to remove, that is on the node."""
 
 
+class LSFFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "LSF"
+
+
 class PBSFetcher(BatchFetcher):
     """See BatchFetcher."""
 

@@ -110,24 +110,19 @@ def bjobs(text: str, now: float | None = None) -> Answer:
 def bhist(text: str, now: float | None = None) -> Answer:
     """The answer of ``bhist -l``: jobs that are over, in their last run; the others are left out,
     for a history that is not at its end tells nothing of one that the queue has forgotten."""
-    answer = Answer()
-    row: Row | None = None
+    rows: list[Row] = []
     for line in _unwrapped(text):
-        head = re.match(r"Job <([^>]+)>", line)
-        if head:
+        if head := re.match(r"Job <([^>]+)>", line):
             id_ = JobId.parse(head[1])
             user = re.search(r"\bUser <([^>]*)>", line)
-            row = Row(id_, user[1] if user else "", "") if id_ else None
-        elif row is not None:
-            _event(row, line, now)
-        if row is not None and row.state:
+            rows.append(Row(id_ or JobId(""), user[1] if user else "", ""))
+        elif rows:
+            _event(rows[-1], line, now)
+    answer = Answer()
+    for row in rows:
+        if row.state and row.id.number:
             answer.add(row)
-        elif row is not None:
-            answer.rows.pop(row.id, None)
-    kept = Answer()
-    for one in answer.rows.values():
-        kept.add(one)
-    return kept
+    return answer
 
 
 def _event(row: Row, line: str, now: float | None) -> None:
