@@ -77,8 +77,9 @@ BJOBS = """{
 }
 """
 
-#: EMBL-EBI's AbstractLsfExecutor tests (UniProt/ENA pipelines); a user's guide of an LSF site; gc3pie
-#: (bacct; bhist has the same line); the start over of a job, after IBM's example of bhist -l.
+#: The first three: the tests of EMBL-EBI's AbstractLsfExecutor; a user's guide of a site (with its
+#: MAX MEM 48 Gbytes); the tests of gc3pie (by bacct, which has the same lines). The last two are no
+#: records: ends in the same words, and "Requeued job is waiting for rescheduling" of bhist -l.
 BHIST = """\
 
 Job <1>, User <rasko>, Project <default>, Command <echo hi>

@@ -33,8 +33,9 @@ Fri Oct  5 17:51:30 2018: Exited with exit code 5. The CPU time used is 0.1 seco
 
 
 def job(number: int, state: str, **fields: str) -> dict[str, str]:
+    host = "" if state == "PEND" else "2*n1:n2"
     return {"JOBID": str(number), "JOBINDEX": "0", "STAT": state, "USER": USER, "QUEUE": "normal",
-            "EXEC_HOST": "" if state == "PEND" else "2*n1:n2", "EXIT_CODE": "", **fields}  # fmt: skip
+            "EXEC_HOST": host, "EXIT_CODE": "", **fields}  # fmt: skip
 
 
 def table(*jobs: Mapping[str, str]) -> str:
