@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 PROGRAM = """#!{python} -SE
-import json, re, sys
-jobs, told = json.load(open({jobs!r})), json.load(open({told!r}))
+import json, os, sys
+jobs = {{name: json.load(open(os.path.join({jobs!r}, name))) for name in os.listdir({jobs!r})}}
+told = json.load(open({told!r}))
 open({calls!r}, "a").write(" ".join(sys.argv[1:]) + "\\n")
 torque, words = told["torque"], sys.argv[1:]
 
@@ -94,6 +95,8 @@ class FakePbs:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.jobs = folder / "jobs"
+        self.jobs.mkdir()
         self.tell({})
         path = folder / "qstat"
         names = {n: str(folder / n) for n in ("jobs", "told", "calls")}
@@ -112,7 +115,10 @@ class FakePbs:
         }
         flags |= told
         flags["first only"] = flags.pop("first_only")
-        (self._folder / "jobs").write_text(json.dumps(jobs))
+        for path in self.jobs.iterdir():
+            path.unlink()
+        for name, job in jobs.items():
+            (self.jobs / name).write_text(json.dumps(job))
         (self._folder / "told").write_text(json.dumps(flags))
 
     def calls(self) -> list[str]:
