@@ -37,7 +37,7 @@ elif torque and "-x" in words:
 asked = [word for word in words if not word.startswith("-")]
 found, code = [], 0
 for name in asked:
-    full = name if "." in name else name + ".server"
+    full = name if "." in name else name + "." + {server!r}
     job = jobs.get(full)
     if job is None:
         sys.stderr.write("qstat: Unknown Job Id %s%s\\n" % ("Error " if torque else "", full))
@@ -91,16 +91,16 @@ sys.exit(code)
 
 
 class FakePbs:
-    """In ``folder``, to be put on the path."""
+    """In ``folder``, to be put on the path. ``server``: its name."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, server: str = "server") -> None:
         self._folder = folder
         self.jobs = folder / "jobs"
         self.jobs.mkdir()
         self.tell({})
         path = folder / "qstat"
         names = {n: str(folder / n) for n in ("jobs", "told", "calls")}
-        path.write_text(PROGRAM.format(python=sys.executable, **names))
+        path.write_text(PROGRAM.format(python=sys.executable, server=server, **names))
         path.chmod(0o755)
 
     def tell(self, jobs: Mapping[str, Mapping[str, object]], **told: bool) -> None:

@@ -104,7 +104,7 @@ class StandIn:
         self._work = folder / "work"
         self._work.mkdir(parents=True)
         if family == "PBS":
-            jobs = FakePbs(folder).jobs
+            jobs = FakePbs(folder, "pbs").jobs
         else:
             jobs = folder / "jobs"
             jobs.mkdir()

@@ -25,6 +25,21 @@ _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 #: What XML 1.0 does not allow, and the name of a job may hold all the same.
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
+#: The fields of a row that are read.
+_NAMES = ("JB_job_number", "JB_owner", "state", "JB_submission_time", "JAT_start_time",
+          "queue_name", "tasks")  # fmt: skip
+#: A row as 8.1.9 prints it, with those as groups: to read 10,000 so takes a third of what it takes
+#: to make elements of them. Rows of any other form are read as elements.
+_PLAIN = re.compile(
+    r'<job_list state="\w+">\s*<JB_job_number>(\d+)</JB_job_number>\s*<JAT_prio>[^<]*</JAT_prio>'
+    r"\s*<JB_name>[^<]*</JB_name>\s*<JB_owner>([^<&]*)</JB_owner>\s*<state>([^<&]*)</state>\s*"
+    r"(?:<JB_submission_time>([^<&]*)</JB_submission_time>|<JAT_start_time>([^<&]*)</JAT_start_time>)"
+    r"\s*<queue_name>([^<&]*)</queue_name>\s*<slots>\d+</slots>\s*"
+    r"(?:<tasks>([^<&]*)</tasks>\s*)?</job_list>",
+    re.ASCII,
+)
+_GROUPS = _PLAIN.groups
+
 
 class JobId(NamedTuple):
     """``123``, or a task ``123.4`` of an array."""
@@ -91,35 +106,39 @@ class Record:
 
 def qstat(text: str) -> Answer:
     """The answer of ``qstat -xml``. Raises BackendUnreachable if it is none."""
+    pieces = _PLAIN.split(text)
+    answer = Answer()
+    for n in range(1, len(pieces), _GROUPS + 1):
+        _add(answer, *pieces[n : n + _GROUPS])
+    rest = "".join(pieces[:: _GROUPS + 1])  # what is left without those rows is XML as well
     try:
-        root = _parsed(text)
+        root = _parsed(rest)
     except (ElementTree.ParseError, ValueError) as error:
         raise BackendUnreachable(f"qstat: unreadable: {error}: {text[:100]!r}") from error
     if root.tag != "job_info":
         raise BackendUnreachable(f"qstat: unreadable: it is about {root.tag!r}")
-    answer = Answer()
     for element in root.iter("job_list"):
         values = {child.tag: child.text or "" for child in element}
-        number, state = values.get("JB_job_number", ""), values.get("state", "")
-        if not (_DIGITS.fullmatch(number) and state):
-            answer.unreadable = answer.unreadable or f"job {number!r}, state {state!r}"
-            continue
-        if states.FINISHED in state:
-            continue  # it has ended: the accounting knows how
-        queue, _, host = values.get("queue_name", "").partition("@")
-        answer.rows.setdefault(number, []).append(
-            Row(
-                number=number,
-                owner=values.get("JB_owner", ""),
-                state=state,
-                queue=queue,
-                host=host,
-                submitted=_time(values.get("JB_submission_time", "")),
-                started=_time(values.get("JAT_start_time", "")),
-                tasks=values.get("tasks", ""),
-            )
-        )
+        _add(answer, *(values.get(name, "") for name in _NAMES))
     return answer
+
+
+def _add(
+    answer: Answer,
+    number: str,
+    owner: str,
+    state: str,
+    submitted: str | None,
+    started: str | None,
+    place: str,
+    tasks: str | None,
+) -> None:
+    if not (_DIGITS.fullmatch(number) and state):
+        answer.unreadable = answer.unreadable or f"job {number!r}, state {state!r}"
+    elif states.FINISHED not in state:  # of one that has ended the accounting knows how
+        queue, _, host = place.partition("@")
+        row = Row(number, owner, state, queue, host, _time(submitted), _time(started), tasks or "")
+        answer.rows.setdefault(number, []).append(row)
 
 
 def qacct(text: str) -> Mapping[JobId, Sequence[Record]]:
@@ -203,7 +222,7 @@ def _covers(tasks: str, task: str) -> bool:
 
 
 @lru_cache(4096)  # many jobs are submitted within the same second
-def _time(text: str) -> float | None:
+def _time(text: str | None) -> float | None:
     """Seconds since the epoch of ``2026-11-23T09:47:01`` (qstat), ``Mon Nov 23 09:47:01 2026``
     (qacct), and of Univa's ``11/23/2026 09:47:01.123``."""
     if not text or text == "-/-":

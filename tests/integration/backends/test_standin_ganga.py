@@ -58,7 +58,8 @@ def test_a_session(
         file.write(f"[{family}]\nheartbeat_frequency = 0.2\n")
     found = session.run(f"""
         def one(command):
-            return Job(application=Executable(exe="/bin/sh", args=["-c", command]), backend={family}())
+            app = Executable(exe="/bin/sh", args=["-c", command])
+            return Job(application=app, backend={family}())
         j = Job(application=Executable(exe="/bin/sh"), backend={family}(), name="four")
         j.splitter = ArgSplitter(args=[["-c", "echo out %d" % i] for i in range(4)])
         j.postprocessors.append(TextMerger(files=["stdout"]))
