@@ -61,12 +61,14 @@ def test_a_session_with_sge_jobs(service: Service, ganga: Session) -> None:
         j.splitter = ArgSplitter(args=[["-c", "echo out %d" % i] for i in range(8)])
         j.postprocessors.append(TextMerger(files=["stdout"]))
         bad = on_sge("echo bad; exit 7")
-        shot = on_sge(HELD)
+        begun = Path.home() / "begun"
+        shot = on_sge(f"touch {begun}; {HELD}")
         runMonitoring()
         for job in (j, bad, shot):
             job.submit()
         ids = [s.backend.id for s in j.subjobs]
-        until(lambda: shot.status == "running", 240, "it runs")
+        # Not by its status: Job.submit may set that back to submitted once more.
+        until(begun.exists, 240, "it runs")
         os.system("qdel %s" % shot.backend.id)
         over = ("completed", "failed", "killed")
         until(lambda: all(job.status in over for job in (j, bad, shot)), 240, "the jobs are over")
