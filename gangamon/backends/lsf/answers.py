@@ -39,11 +39,11 @@ class JobId(NamedTuple):
     """``123``, or an element ``123[4]`` of an array."""
 
     number: str
-    index: str = ""
+    element: str = ""
 
     @property
     def name(self) -> str:
-        return f"{self.number}[{self.index}]" if self.index else self.number
+        return f"{self.number}[{self.element}]" if self.element else self.number
 
     @classmethod
     def parse(cls, text: str) -> JobId | None:
@@ -78,7 +78,7 @@ class Answer:
 
     def add(self, row: Row) -> None:
         self.rows[row.id] = row
-        if row.id.index:
+        if row.id.element:
             self._elements.setdefault(row.id.number, []).append(row)
 
     def find(self, id_: JobId) -> Sequence[Row]:
@@ -86,7 +86,7 @@ class Answer:
         row = self.rows.get(id_)
         if row is not None:
             return (row,)
-        return () if id_.index else self._elements.get(id_.number, ())
+        return () if id_.element else self._elements.get(id_.number, ())
 
 
 def bjobs(text: str, now: float | None = None) -> Answer:
@@ -98,8 +98,9 @@ def bjobs(text: str, now: float | None = None) -> Answer:
         found = json.loads(text[begin:], strict=False) if begin >= 0 else None
     except (ValueError, RecursionError) as error:
         raise _unreadable("bjobs", error, text) from error
-    records = found.get("RECORDS") if isinstance(found, dict) else None
-    if not isinstance(records, list) or str(found.get("JOBS")) != str(len(records)):
+    table = found if isinstance(found, dict) else {}
+    records = table.get("RECORDS")
+    if not isinstance(records, list) or str(table.get("JOBS")) != str(len(records)):
         raise _unreadable("bjobs", "not all its jobs are there", text)
     answer = Answer()
     for record in records:
