@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 
 from gangamon.backends import batch
 from gangamon.backends.sge import states
@@ -20,18 +21,31 @@ MOST = 200
 
 def from_row(row: Row, item: PollItem, error: str = "") -> Seen:
     """``error``: why it is in the state E, if that is known."""
+    restarts = _restarts(row, item)
     status = states.meaning(row.state)
-    begun = status is JobStatus.RUNNING
-    told = f"{row.state}: {error}"[:MOST] if error else row.state
+    if status is not JobStatus.RUNNING:
+        return _waiting(row.state, error, restarts)
     return Seen(
         row.state,
         status,
         QSTAT,
-        site=row.host if begun else "",
-        started_at=row.started if begun else None,
+        site=row.host,
+        started_at=row.started,
+        restarts=restarts,
+        attributes=batch.attributes(row.state, row.queue, row.host),
+    )
+
+
+@lru_cache(1024)  # thousands wait in the same way
+def _waiting(state: str, error: str, restarts: int) -> Seen:
+    told = f"{state}: {error}"[:MOST] if error else state
+    return Seen(
+        state,
+        states.meaning(state),
+        QSTAT,
         reason=error,
-        restarts=_restarts(row, item),
-        attributes=batch.attributes(told, row.queue if begun else "", row.host if begun else ""),
+        restarts=restarts,
+        attributes=batch.attributes(told),
     )
 
 
