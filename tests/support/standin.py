@@ -7,6 +7,7 @@ For sessions of Ganga, whose classes submit by qsub and bsub. Of the queue they 
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import sys
 from contextlib import suppress
@@ -120,7 +121,8 @@ class StandIn:
             path.chmod(0o755)
 
     def close(self) -> None:
-        """End what still runs."""
+        """End what still runs, and remove what Ganga's wrapper for PBS, if it was killed, leaves."""
         for path in self._work.glob("*/pid"):
             with suppress(ProcessLookupError, ValueError):
                 os.killpg(int(path.read_text()), signal.SIGKILL)
+            shutil.rmtree(f"/tmp/{path.parent.stem}.pbs", ignore_errors=True)
