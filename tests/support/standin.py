@@ -121,7 +121,7 @@ class StandIn:
             path.chmod(0o755)
 
     def close(self) -> None:
-        """End what still runs, and remove what Ganga's wrapper for PBS, if it was killed, leaves."""
+        """End what still runs; remove what Ganga's wrapper for PBS leaves where it is killed."""
         for path in self._work.glob("*/pid"):
             with suppress(ProcessLookupError, ValueError):
                 os.killpg(int(path.read_text()), signal.SIGKILL)
