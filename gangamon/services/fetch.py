@@ -83,10 +83,14 @@ class Fetch:
             self._store.drop(claim.token, claim.queue, member)  # withdrawn, resubmitted or done
             return 0
         master, sub, job = wanted.master, wanted.sub, wanted.job
-        if given_back(master.roots):
+        fetched: Fetched | None
+        if master.observe:
+            fetched = Fetched(True)
+        elif given_back(master.roots):
             self._store.postpone(claim.token, claim.queue, member, RETRY_CAP)
             return 0
-        fetched = self._fetch(claim, member, wanted)
+        else:
+            fetched = self._fetch(claim, member, wanted)
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
