@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.backends import slurm
+from tests.integration.backends import sge, slurm
 
 #: Submissions at the same time: clients wait for the server more than for the processor.
 SUBMITTERS = 8
@@ -49,8 +49,17 @@ def _slurm() -> Iterator[Server]:
         )
 
 
+@contextmanager
+def _sge() -> Iterator[Server]:
+    if absent := sge.missing():
+        raise LookupError(", ".join(absent))
+    with sge.running(sge.GridEngine()) as engine:
+        version = ("qstat", "-help")
+        yield Server("gm", engine.environ, version, ("qstat", "qacct"), engine.fill)
+
+
 #: Ganga's backend class -> a running server. LookupError: what is not installed.
-SERVERS: Mapping[str, Callable[[], Any]] = {"Slurm": _slurm}
+SERVERS: Mapping[str, Callable[[], Any]] = {"SGE": _sge, "Slurm": _slurm}
 
 
 def which(server: Server, program: str) -> str:

@@ -11,7 +11,29 @@ from __future__ import annotations
 from gangamon.fetchers.local import LocalFetcher
 
 
-class SlurmFetcher(LocalFetcher):
+class BatchFetcher(LocalFetcher):
     """See LocalFetcher; there is no work directory to remove, that is on the node."""
+
+
+class LSFFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "LSF"
+
+
+class PBSFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "PBS"
+
+
+class SGEFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "SGE"
+
+
+class SlurmFetcher(BatchFetcher):
+    """See BatchFetcher."""
 
     name = "Slurm"
