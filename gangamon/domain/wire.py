@@ -56,8 +56,11 @@ def to_wire(command: Command) -> dict[str, Any]:
         body["jobs"] = [
             [j.sub, j.attempt, j.status.value, j.native_id, dict(j.extra)] for j in command.jobs
         ]
-    if isinstance(command, Enqueue) and not command.checkers:
-        del body["checkers"]  # as with rates
+    if isinstance(command, Enqueue):
+        body["mergers"] = [merger.plain for merger in command.mergers]
+        body["checkers"] = [checker.plain for checker in command.checkers]
+        if not command.checkers:
+            del body["checkers"]  # as with rates
     if isinstance(command, Register) and not command.rates:
         del body["rates"]  # a service of the version before does not know the field
     if isinstance(command, Withdraw):
@@ -146,6 +149,11 @@ class _Check:
     def flag(self, key: str, default: bool = False) -> Any:
         return self.field(key, lambda v: isinstance(v, bool), "true or false", default)
 
+    def options(self) -> dict[str, Any]:
+        return dict(
+            self.field("options", _is_extra, "an object of texts, numbers and flags", {}) or {}
+        )
+
     def files(self) -> tuple[str, ...]:
         found = self.field(
             "files",
@@ -191,13 +199,21 @@ def _enqueue(check: _Check) -> dict[str, Any]:
     return fields
 
 
-def _merger(check: _Check, index: int, body: object) -> MergerSpec:
-    inner = _Check(body, f"mergers[{index}].", check.faults)
+def _merger(check: _Check, index: int, body: object, list_: str = "mergers") -> MergerSpec:
+    inner = _Check(body, f"{check.where}{list_}[{index}].", check.faults)
     kind = inner.text("kind", _NAME, "a merger's name")
     files = inner.files()
     flags = {key: inner.flag(key) for key in ("ignorefailed", "overwrite", "compress")}
-    inner.nothing_but(("kind", "files", *flags))
-    return MergerSpec(kind=kind, files=files, **flags)
+    inside = ("parts",) if list_ == "mergers" else ()
+    inner.nothing_but(("kind", "files", *flags, "options", *inside))
+    parts = inner.field("parts", lambda v: isinstance(v, list), "a list", []) if inside else ()
+    return MergerSpec(
+        kind=kind,
+        files=files,
+        options=inner.options(),
+        parts=tuple(_merger(inner, i, part, "parts") for i, part in enumerate(parts or ())),
+        **flags,
+    )
 
 
 def _checker(check: _Check, index: int, body: object) -> CheckerSpec:
@@ -212,8 +228,8 @@ def _checker(check: _Check, index: int, body: object) -> CheckerSpec:
     )
     names = ("fail_if_found", "files_must_exist", "check_subjobs", "check_master")
     flags = {name: inner.flag(name, default=True) for name in names}
-    inner.nothing_but(("kind", "files", "search_strings", *names))
-    return CheckerSpec(kind, files, tuple(strings or ()), **flags)
+    inner.nothing_but(("kind", "files", "search_strings", *names, "options"))
+    return CheckerSpec(kind, files, tuple(strings or ()), **flags, options=inner.options())
 
 
 def _job(check: _Check, index: int, body: object) -> JobSpec | None:

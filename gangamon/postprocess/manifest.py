@@ -3,7 +3,8 @@
 ``TARGET/.gangamon-merge.json``::
 
     {"v": 1, "attempt": 1, "merges": [
-      {"spec": [kind, files, ignorefailed, overwrite, compress], "inputs": fingerprint,
+      {"spec": [kind, files, ignorefailed, overwrite, compress, options, if any],
+       "inputs": fingerprint,
        "outputs": [[path, bytes, blake2b-128], ...]}, ...]}       path relative to TARGET
 
 It is written before the outputs get their names. So after a crash in between, an output that
@@ -16,6 +17,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -96,7 +98,10 @@ def hidden(directory: str) -> str:
 
 
 def discard(path: str) -> None:
-    """Remove a temporary, if it has not got its name."""
+    """Remove a temporary, file or directory, if it has not got its name."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
     with suppress(FileNotFoundError):
         os.unlink(path)
 
@@ -135,7 +140,8 @@ def _abandoned(entry: os.DirEntry[str]) -> bool:
 
 
 def _spec(spec: MergerSpec) -> list[Any]:
-    return [spec.kind, list(spec.files), spec.ignorefailed, spec.overwrite, spec.compress]
+    common = [spec.kind, list(spec.files), spec.ignorefailed, spec.overwrite, spec.compress]
+    return [*common, dict(spec.options)] if spec.options else common
 
 
 def _merges(target: str, attempt: int) -> list[dict[str, Any]]:

@@ -20,6 +20,7 @@ from gangamon.domain.command import (
     Resume,
     Retry,
     Withdraw,
+    unknown,
 )
 from gangamon.domain.observation import Withdrawn
 from gangamon.domain.status import JobStatus
@@ -175,18 +176,7 @@ class Intake:
                 f"lane: unknown backend {command.lane.backend!r}; "
                 f"accepted: {', '.join(sorted(known))}"
             )
-        for index, merger in enumerate(command.mergers):
-            if merger.kind not in (kinds := self._mergers()):
-                faults.append(
-                    f"mergers[{index}].kind: got {merger.kind!r}; "
-                    f"accepted: {', '.join(sorted(kinds))}"
-                )
-        for index, checker in enumerate(command.checkers):
-            if checker.kind not in (kinds := self._checkers()):
-                faults.append(
-                    f"checkers[{index}].kind: got {checker.kind!r}; "
-                    f"accepted: {', '.join(sorted(kinds))}"
-                )
+        faults += unknown(command, self._mergers(), self._checkers())
         roots = self._store.roots(owner, command.repository)
         if roots is None:
             return [

@@ -136,7 +136,12 @@ def dump_update(sub: int, job: Job, attributes: str) -> str:
 
 
 def dump_parts(parts: Sequence[MergerSpec | CheckerSpec]) -> str:
-    return dumps([asdict(part) for part in parts])
+    return dumps([part.plain for part in parts])
+
+
+def _merger(body: Mapping[str, Any]) -> MergerSpec:
+    parts = tuple(_merger(part) for part in body.get("parts", ()))
+    return MergerSpec(**{**body, "files": tuple(body["files"]), "parts": parts})
 
 
 def load_master(
@@ -148,10 +153,7 @@ def load_master(
     rates: Mapping[str, float],
 ) -> Master:
     lane = Lane.parse(fields["lane"])
-    mergers = tuple(
-        MergerSpec(**{**merger, "files": tuple(merger["files"])})
-        for merger in json.loads(fields["mergers"])
-    )
+    mergers = tuple(_merger(merger) for merger in json.loads(fields["mergers"]))
     checkers = tuple(
         CheckerSpec(
             **{
