@@ -162,6 +162,16 @@ class Client:
         """Names of the backends that gangamon has a plugin for."""
         return tuple(backends.names())
 
+    @staticmethod
+    def mergers() -> tuple[str, ...]:
+        """Names of the mergers that gangamon can run."""
+        return postprocess.kinds()
+
+    @staticmethod
+    def checkers() -> tuple[str, ...]:
+        """Likewise."""
+        return postprocess.checkers()
+
     def examine(self, lane: Lane) -> Iterator[Finding]:
         """Try a lane's backend for real, from this process. BadInput: there is no such backend, or
         its limits are no good."""

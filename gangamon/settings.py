@@ -50,6 +50,8 @@ class Settings:
     merge_processes: int
     fetch_attempts: int
     retention_days: float
+    code_seconds: float
+    code_megabytes: int
     flower_enabled: bool
     flower_address: str
     flower_port: int
@@ -110,6 +112,13 @@ def _paths(value: Any) -> tuple[str, ...]:
 def _count(value: Any) -> int:
     number = int(value) if isinstance(value, str) else value
     if type(number) is not int or not 1 <= number <= 1024:
+        raise ValueError
+    return number
+
+
+def _megabytes(value: Any) -> int:
+    number = int(value) if isinstance(value, str) else value
+    if type(number) is not int or not (number == 0 or 64 <= number <= 1 << 24):
         raise ValueError
     return number
 
@@ -192,6 +201,12 @@ _KEYS: dict[str, _Key] = {
     "workers.fetch_attempts": _Key("fetch_attempts", lambda: 5, _count, "1 to 1024"),
     "workers.retention_days": _Key(
         "retention_days", lambda: 30.0, _days, "days, 0 (never) to 36500"
+    ),
+    "workers.code_seconds": _Key(
+        "code_seconds", lambda: 3600.0, _seconds, "seconds, 0.05 to 86400"
+    ),
+    "workers.code_megabytes": _Key(
+        "code_megabytes", lambda: 8192, _megabytes, "0 (no limit) or 64 to 16777216"
     ),
     "flower.enabled": _Key("flower_enabled", lambda: True, _flag, "true or false"),
     "flower.address": _Key("flower_address", lambda: "127.0.0.1", _text, "an address to bind"),

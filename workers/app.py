@@ -6,14 +6,14 @@ whatever is set, so none matters; these make it rare, and recovery quick.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from celery import Celery
 
 from gangamon import backends, fetchers, instance, postprocess, settings
 from gangamon.dispatch import CeleryQueue
 from gangamon.postprocess import manifest
-from gangamon.protocols import Backend
+from gangamon.protocols import Backend, CodeLimits
 from gangamon.services.alarm import Alarm
 from gangamon.services.check import Check
 from gangamon.services.clock import SystemClock
@@ -115,17 +115,19 @@ class Services:
         self.tick = Tick(store, intake, dispatcher, prune)
         watcher = Watcher(store, dispatcher, backend)
         self.poll = Poll(store, keeper, dispatcher, backend, clock, watcher)
+        limits = CodeLimits(settings.code_seconds, settings.code_megabytes)
+        checker = partial(postprocess.checker, limits=limits)
         self.fetch = Fetch(
             store,
             keeper,
             dispatcher,
             fetchers.for_backend,
-            postprocess.checker,
+            checker,
             settings.fetch_attempts,
             clock,
         )
-        self.merge = Merge(store, keeper, dispatcher, postprocess.for_kind)
-        self.check = Check(store, keeper, dispatcher, manifest.verify, postprocess.checker)
+        self.merge = Merge(store, keeper, dispatcher, partial(postprocess.for_kind, limits=limits))
+        self.check = Check(store, keeper, dispatcher, manifest.verify, checker)
         self.notify = Notify(store, keeper, dispatcher, settings.notify_command)
 
 

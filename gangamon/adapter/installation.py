@@ -148,15 +148,15 @@ def _hook() -> None:
 def _patch(chosen: options.Options) -> None:
     for wanted, apply, what, without in (
         (
-            chosen.PatchTextMerger,
-            patches.patch_text_merger,
-            "TextMerger.execute",
+            chosen.PatchMergers,
+            patches.patch_mergers,
+            "IMerger.execute",
             "merged files may be merged again",
         ),
         (
-            chosen.PatchFileChecker,
-            patches.patch_file_checker,
-            "FileChecker.check",
+            chosen.PatchCheckers,
+            patches.patch_checkers,
+            "check of its checkers",
             "checked files are checked again",
         ),
         (

@@ -85,8 +85,11 @@ RELIED_ON: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         },
     ),
     ("GangaCore.GPIDev.Lib.Registry.JobRegistry", "JobRegistry", {"getIndexCache": ("obj",)}),
-    ("GangaCore.Lib.Mergers.Merger", "TextMerger", {"execute": ("job", "newstatus")}),
+    ("GangaCore.GPIDev.Adapters.IMerger", "IMerger", {"execute": ("job", "newstatus")}),
+    ("GangaCore.Lib.Mergers.Merger", "getMergerObject", {}),
+    ("GangaCore.Lib.Checkers", "CustomChecker", {"check": ("job",)}),
     ("GangaCore.Lib.Checkers", "FileChecker", {"check": ("job",)}),
+    ("GangaCore.Lib.Checkers", "RootFileChecker", {"check": ("job",)}),
 )
 
 #: Attributes of each registry's instances.

@@ -53,13 +53,12 @@ def fits(method: Any, parameters: tuple[str, ...]) -> bool:
     return _gangaVersion in TESTED and found == parameters
 
 
-def patch_text_merger() -> bool:
-    """``TextMerger.execute`` takes the service's verdict instead of merging again, but only while
-    the adapter applies that job's final status. False: not the method this was written for."""
+def patch_mergers() -> bool:
+    """``IMerger.execute`` takes the service's verdict instead of merging again, but only while the
+    adapter applies that job's final status. False: not the method this was written for."""
     from GangaCore.GPIDev.Adapters import IMerger
-    from GangaCore.Lib.Mergers.Merger import TextMerger
 
-    stock = TextMerger.execute
+    stock = IMerger.IMerger.execute
     if not fits(stock, ("self", "job", "newstatus")):
         return False
 
@@ -71,20 +70,27 @@ def patch_text_merger() -> bool:
             IMerger.logger.error("%s", verdict.reason)
         return self.success if verdict.ok else self.failure
 
-    TextMerger.execute = execute
+    IMerger.IMerger.execute = execute
     return True
 
 
-def patch_file_checker() -> bool:
-    """``FileChecker.check`` takes the service's verdict instead of reading the files, likewise.
-    False: not the method this was written for."""
-    from GangaCore.Lib.Checkers import FileChecker
+def patch_checkers() -> bool:
+    """``check`` of Ganga's own checkers takes the service's verdict instead of reading the files,
+    likewise. False: one of them is not the method this was written for."""
+    from GangaCore.Lib.Checkers import CustomChecker, FileChecker, RootFileChecker
+
+    kinds = (CustomChecker, FileChecker, RootFileChecker)
+    if not all(fits(kind.check, ("self", "job")) for kind in kinds):
+        return False
+    for kind in kinds:
+        kind.check = _check(kind.check)
+    return True
+
+
+def _check(stock: Any) -> Any:
     from GangaCore.Utility.logging import getLogger
 
     logger = getLogger("gangamon")
-    stock = FileChecker.check
-    if not fits(stock, ("self", "job")):
-        return False
 
     def check(self: Any, job: Any) -> Any:
         verdict = verdicts.take(self)
@@ -96,8 +102,7 @@ def patch_file_checker() -> bool:
             logger.info("%s", verdict.reason)
         return self.success if verdict.ok else self.failure
 
-    FileChecker.check = check
-    return True
+    return check
 
 
 def patch_master_status() -> bool:

@@ -200,7 +200,11 @@ def _without_empty(body: dict[str, Any], *names: str) -> dict[str, Any]:
 def unknown(command: Enqueue, mergers: Collection[str], checkers: Collection[str]) -> list[str]:
     """One line for each postprocessor of a kind that is none of these."""
     found = [
-        *((f"mergers[{n}]", kind, mergers) for n, m in enumerate(command.mergers) for kind in m.kinds),
+        *(
+            (f"mergers[{n}]", kind, mergers)
+            for n, m in enumerate(command.mergers)
+            for kind in m.kinds
+        ),
         *((f"checkers[{n}]", c.kind, checkers) for n, c in enumerate(command.checkers)),
     ]
     return [

@@ -100,5 +100,3 @@ def _place(order: MergeOrder, name: str, folder: str) -> None:
     last = os.path.basename(name)
     for entry in sorted(os.listdir(folder), key=lambda entry: entry == last):
         os.replace(os.path.join(folder, entry), os.path.join(directory, entry))
-
-

@@ -13,9 +13,11 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from gangamon.errors import BadInput
-from gangamon.protocols import Checker, PostProcessor
+from gangamon.protocols import Checker, CodeLimits, PostProcessor
 
 GROUP = "gangamon.postprocessors"
+
+_LIMITS = CodeLimits()
 
 
 def kinds() -> tuple[str, ...]:
@@ -23,9 +25,9 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_loaded("run")))
 
 
-def for_kind(kind: str) -> PostProcessor:
+def for_kind(kind: str, limits: CodeLimits = _LIMITS) -> PostProcessor:
     """The merger of this kind. BadInput names the accepted kinds."""
-    merger: PostProcessor = _made("merger", "run", kind)
+    merger: PostProcessor = _made("merger", "run", kind, limits)
     return merger
 
 
@@ -34,9 +36,9 @@ def checkers() -> tuple[str, ...]:
     return tuple(sorted(_loaded("check")))
 
 
-def checker(kind: str) -> Checker:
+def checker(kind: str, limits: CodeLimits = _LIMITS) -> Checker:
     """The checker of this kind. BadInput names the accepted kinds."""
-    made: Checker = _made("checker", "check", kind)
+    made: Checker = _made("checker", "check", kind, limits)
     return made
 
 
@@ -45,12 +47,15 @@ def failures() -> Mapping[str, str]:
     return {name: found for name, found in _plugins().items() if isinstance(found, str)}
 
 
-def _made(what: str, verb: str, kind: str) -> Any:
+def _made(what: str, verb: str, kind: str, limits: CodeLimits) -> Any:
     found = _loaded(verb)
     if kind not in found:
         why = f" ({failures()[kind]})" if kind in failures() else ""
         raise BadInput([f"{what}: got {kind!r}{why}; accepted: {', '.join(sorted(found))}"])
-    return found[kind]()
+    made = found[kind]()
+    if hasattr(made, "limits"):
+        made.limits = limits
+    return made
 
 
 def _loaded(verb: str) -> Mapping[str, Any]:

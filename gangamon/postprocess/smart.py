@@ -12,20 +12,21 @@ from dataclasses import replace
 
 from gangamon.errors import MergeFailed
 from gangamon.postprocess.registry import for_kind
-from gangamon.protocols import Manifest, MergeOrder
+from gangamon.protocols import CodeLimits, Manifest, MergeOrder
 
 
 class SmartMerger:
     """Ganga's SmartMerger, and any other that is made of several mergers."""
 
     kind = "SmartMerger"
+    limits = CodeLimits()
 
     def run(self, order: MergeOrder) -> Manifest:
         """See PostProcessor. The first part that fails ends it; what those before it have merged
         stays, as in Ganga."""
         made: dict[str, tuple[str, int, str]] = {}
         for part in order.spec.parts:
-            done = for_kind(part.kind).run(replace(order, spec=part))
+            done = for_kind(part.kind, self.limits).run(replace(order, spec=part))
             made.update({file[0]: file for file in done.files})
         if refusal := order.spec.options.get("refusal"):
             raise MergeFailed(str(refusal))

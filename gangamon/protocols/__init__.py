@@ -18,6 +18,7 @@ from gangamon.protocols.backend import (
 from gangamon.protocols.output import (
     Checker,
     CheckOrder,
+    CodeLimits,
     Fetcher,
     FetchOrder,
     Manifest,
@@ -56,6 +57,7 @@ __all__ = [
     "Checker",
     "Claim",
     "Clock",
+    "CodeLimits",
     "Committed",
     "DeadLetter",
     "Examined",

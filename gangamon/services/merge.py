@@ -7,7 +7,7 @@ from typing import Any
 
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.effect import Stage
-from gangamon.errors import PermanentError
+from gangamon.errors import LeftToSession, PermanentError
 from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
@@ -15,7 +15,8 @@ from gangamon.services.stages import MasterStage
 
 
 class Merge(MasterStage):
-    """``mergers``: one of {kind, ok, reason, files} for each, in the order of the job's list."""
+    """``mergers``: one of {kind, ok, reason, files} for each, in the order of the job's list. From
+    the first on that needs a session they have ``left`` besides: the session runs them."""
 
     stage = Stage.MERGE
 
@@ -45,12 +46,16 @@ class Merge(MasterStage):
         inputs = [(jobs[s].fqid, jobs[s].status, master.output(s)) for s in sorted(jobs)]
         # Grows with every resubmission, and is the same after the store was rebuilt.
         attempt = sum(job.attempt for job in jobs.values())
-        results = []
+        results: list[dict[str, Any]] = []
         for spec in master.mergers:
             order = MergeOrder(str(master.id), attempt, spec, master.output(UNSPLIT), inputs)
             result: dict[str, Any] = {"kind": spec.kind, "ok": True, "reason": "", "files": []}
             try:
                 result["files"] = [name for name, _, _ in self._merger(spec.kind).run(order).files]
+            except LeftToSession as error:
+                left = {"ok": True, "reason": str(error), "files": [], "left": True}
+                results += [{"kind": s.kind, **left} for s in master.mergers[len(results) :]]
+                break
             except PermanentError as error:
                 result.update(ok=False, reason=str(error))
             results.append(result)

@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from GangaCore.GPIDev.Base.Proxy import getName
+from GangaCore.GPIDev.Adapters.IChecker import IChecker
+from GangaCore.GPIDev.Adapters.IMerger import IMerger
 from GangaCore.Utility.logging import getLogger
 
+from gangamon.adapter.handover import checkers as checker_specs
+from gangamon.adapter.handover import mergers as merger_specs
 from gangamon.adapter.show.verdicts import Verdict
 from gangamon.adapter.watch.reader import postprocessors
 from gangamon.domain.command import CheckerSpec, MergerSpec
@@ -52,6 +55,7 @@ def merge_verdicts(master: Any, answers: Sequence[Mapping[str, Any]]) -> list[tu
     return [
         (p, Verdict(bool(a.get("ok")), str(a.get("reason") or "the merge failed")))
         for (p, _), a in zip(sent, answers, strict=True)
+        if not a.get("left")
     ]
 
 
@@ -69,44 +73,6 @@ def check_verdicts(job: Any, checks: Sequence[Check], sub: int) -> list[tuple[An
 
 
 def _spec(processor: Any) -> Spec | None:
-    make = {"TextMerger": _text_merger, "FileChecker": _file_checker}.get(str(getName(processor)))
-    return make(processor) if make is not None else None
-
-
-def _text_merger(merger: Any) -> MergerSpec | None:
-    files = _inside(merger.files)
-    if files is None:
-        return None
-    return MergerSpec(
-        "TextMerger",
-        files,
-        ignorefailed=bool(merger.ignorefailed),
-        overwrite=bool(merger.overwrite),
-        compress=bool(merger.compress),
-    )
-
-
-def _file_checker(checker: Any) -> CheckerSpec | None:
-    """None also for what Ganga takes and makes something odd of: a string for a list, numbers."""
-    files, strings = _inside(checker.files), _texts(checker.searchStrings)
-    flags = (
-        checker.failIfFound, checker.filesMustExist, checker.checkSubjobs, checker.checkMaster,
-    )  # fmt: skip
-    if files is None or strings is None or not all(type(flag) is bool for flag in flags):
-        return None
-    return CheckerSpec("FileChecker", files, strings, *flags)
-
-
-def _inside(names: Any) -> tuple[str, ...] | None:
-    """Names of files below a job's output directory; None if one is not."""
-    files = _texts(names)
-    if files is None or any(not f or f.startswith("/") or ".." in f.split("/") for f in files):
-        return None
-    return files
-
-
-def _texts(values: Any) -> tuple[str, ...] | None:
-    if isinstance(values, str):
-        return None
-    found = tuple(values)
-    return found if all(isinstance(text, str) for text in found) else None
+    if isinstance(processor, IMerger):
+        return merger_specs.spec(processor)
+    return checker_specs.spec(processor) if isinstance(processor, IChecker) else None
