@@ -144,6 +144,11 @@ def _merger(body: Mapping[str, Any]) -> MergerSpec:
     return MergerSpec(**{**body, "files": tuple(body["files"]), "parts": parts})
 
 
+def _checker(body: Mapping[str, Any]) -> CheckerSpec:
+    lists = {name: tuple(body[name]) for name in ("files", "search_strings")}
+    return CheckerSpec(**{**body, **lists})
+
+
 def load_master(
     owner: str,
     repository: str,
@@ -154,16 +159,7 @@ def load_master(
 ) -> Master:
     lane = Lane.parse(fields["lane"])
     mergers = tuple(_merger(merger) for merger in json.loads(fields["mergers"]))
-    checkers = tuple(
-        CheckerSpec(
-            **{
-                **checker,
-                "files": tuple(checker["files"]),
-                "search_strings": tuple(checker["search_strings"]),
-            }
-        )
-        for checker in json.loads(fields.get("checkers", "[]"))
-    )
+    checkers = tuple(_checker(checker) for checker in json.loads(fields.get("checkers", "[]")))
     return Master(
         owner=owner,
         repository=repository,

@@ -117,7 +117,7 @@ def test_its_error_comes_back_in_full_and_nothing_is_shown(job: Job, body: str, 
         )
     assert said in str(caught.value)
     if "raise" in body:
-        assert f"{job.module}\", line 4, in mergefiles" in str(caught.value)
+        assert f'{job.module}", line 4, in mergefiles' in str(caught.value)
     assert job.names() == {"out.dat.merge_summary"}
     text = (job.target / "out.dat.merge_summary").read_text()
     assert text.startswith("# -- Error in Merge -- #\n\tPostProcessException: ")
