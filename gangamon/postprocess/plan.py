@@ -121,7 +121,7 @@ def matches(output: str, pattern: str) -> list[str]:
     return [path for path in found if not os.path.basename(path).startswith(OURS)]
 
 
-def found(output: str, patterns: Sequence[str]) -> tuple[list[str], str]:
+def files_of(output: str, patterns: Sequence[str]) -> tuple[list[str], str]:
     """The files of a checker that are there, and the first pattern that none of them matches, as a
     path. StorageAway if the directory of ``output`` is not there."""
     if not os.path.isdir(os.path.dirname(output)):

@@ -15,7 +15,7 @@ import re
 import stat
 
 from gangamon.errors import CheckFailed, CheckImpossible, StorageAway
-from gangamon.postprocess.plan import found
+from gangamon.postprocess.plan import files_of
 from gangamon.protocols import CheckOrder
 
 #: What a storage that is away says; the file itself is not to blame.
@@ -34,7 +34,7 @@ class FileChecker:
             raise _impossible("No searchStrings specified, FileChecker will do nothing!")
         if not spec.files:
             raise _impossible("No files specified, FileChecker will do nothing!")
-        paths, missing = found(order.output, spec.files)
+        paths, missing = files_of(order.output, spec.files)
         if not paths:
             raise _impossible("None of the files to check exist, FileChecker will do nothing!")
         for path in paths:

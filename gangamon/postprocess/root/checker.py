@@ -10,11 +10,10 @@ from __future__ import annotations
 import logging
 import os
 from collections import Counter
-from typing import Any
 
 from gangamon.domain.status import JobStatus
-from gangamon.errors import CheckFailed, CheckImpossible
-from gangamon.postprocess.plan import found
+from gangamon.errors import CheckFailed, CheckImpossible, LeftToSession
+from gangamon.postprocess.plan import files_of
 from gangamon.postprocess.root.files import Broken, library, objects, opened
 from gangamon.protocols import CheckOrder
 
@@ -43,7 +42,7 @@ class RootFileChecker:
         library()
         if not order.spec.files:
             raise _impossible("No files specified, RootFileChecker will do nothing!")
-        paths, missing = found(order.output, order.spec.files)
+        paths, missing = files_of(order.output, order.spec.files)
         if missing and order.spec.files_must_exist:
             raise CheckFailed(_missing(missing, order.fqid))
         if not paths:
@@ -55,37 +54,40 @@ class RootFileChecker:
                     f'The file "{os.path.basename(path)}" is not a ROOT file, RootFileChecker '
                     "will do nothing!"
                 )
-            mine = _usable(path)
+            _usable(path)
             if order.subjobs and order.spec.options.get("checkMerge", True):
                 if not os.path.exists(f"{path}.hadd_output"):
                     _log.warning("%s.hadd_output: missing, the merge is not checked", path)
                     return
                 _complaints(f"{path}.hadd_output")
-                absent = _compare(order, path, mine) or absent
+                absent = _compare(order, path) or absent
         if absent:
             raise CheckFailed(absent)
 
 
-def _usable(path: str) -> _Trees:
+def _usable(path: str) -> None:
     try:
         with opened(path) as file:
             kinds = objects(file)
-            trees = _trees(file, kinds)
     except Broken as error:
         raise CheckFailed(f"ROOT file {path} is a zombie, failing job ({error})") from error
     if not kinds:
         raise CheckFailed(f"ROOT file {path} has no keys, failing job")
     if os.path.getsize(path) < _SMALLEST:
         raise CheckFailed(f"ROOT file {path} has no size, failing job")
-    return trees
 
 
-def _trees(file: Any, kinds: Any) -> _Trees:
+def _trees(path: str) -> _Trees:
+    """LeftToSession if uproot cannot read them: ROOT may."""
     found: _Trees = {}
-    for path, kind in kinds.items():
-        if kind in _TREES:
-            tree = file[path]
-            found[path] = (tree.num_entries, [branch.name for branch in tree.branches])
+    try:
+        with opened(path) as file:
+            for name, kind in objects(file).items():
+                if kind in _TREES:
+                    tree = file[name]
+                    found[name] = (tree.num_entries, [branch.name for branch in tree.branches])
+    except Broken as error:
+        raise LeftToSession(f"uproot cannot read the trees: {error}") from error
     return found
 
 
@@ -100,19 +102,20 @@ def _complaints(log: str) -> None:
                     )
 
 
-def _compare(order: CheckOrder, merged: str, mine: _Trees) -> str:
+def _compare(order: CheckOrder, merged: str) -> str:
     """The merged file against those of the subjobs; what they miss, which fails the job at last."""
+    mine = _trees(merged)
     entries: Counter[str] = Counter()
     absent = ""
     for fqid, status, output in order.subjobs:
         if status is not JobStatus.COMPLETED:
             continue
-        paths, missing = found(output, order.spec.files)
+        paths, missing = files_of(output, order.spec.files)
         if missing and order.spec.files_must_exist:
             absent = _missing(missing, fqid)
         for path in paths:
             if os.path.basename(path) == os.path.basename(merged):
-                _add(fqid, _readable(path, fqid), mine, entries)
+                _add(fqid, _trees(path), mine, entries)
     # Of a tree without a subjob to compare it with Ganga counts nothing.
     if sorted(entries.items()) != sorted((name, n) for name, (n, _) in mine.items()):
         raise CheckFailed(
@@ -120,14 +123,6 @@ def _compare(order: CheckOrder, merged: str, mine: _Trees) -> str:
             f"{os.path.basename(merged)}, failing job (check hadd output)"
         )
     return absent
-
-
-def _readable(path: str, fqid: str) -> _Trees:
-    try:
-        with opened(path) as file:
-            return _trees(file, objects(file))
-    except Broken as error:
-        raise _impossible(f"{path} of subjob {fqid} cannot be read: {error}") from error
 
 
 def _add(fqid: str, theirs: _Trees, mine: _Trees, entries: Counter[str]) -> None:

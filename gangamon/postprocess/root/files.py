@@ -50,7 +50,7 @@ def opened(path: str) -> Iterator[Any]:
         if error.errno in _AWAY:
             raise StorageAway(f"{path}: {error.strerror}") from error
         raise Broken(f"{path}: {error}") from error
-    except Exception as error:  # noqa: BLE001 (what a damaged file leads to is anybody's guess)
+    except Exception as error:  # whatever a damaged file leads to
         raise Broken(f"{path}: {type(error).__name__}: {error}") from error
 
 

@@ -12,10 +12,12 @@ from gangamon.errors import LeftToSession
 CLASSES = re.compile(r"TH[123][CSIFD]|TProfile|TProfile[23]D")
 
 #: Statistics of the fills, which add up.
-_SUMS = frozenset(
-    "fEntries fTsumw fTsumw2 fTsumwx fTsumwx2 fTsumwy fTsumwy2 fTsumwz fTsumwz2 fTsumwxy fTsumwxz "
-    "fTsumwyz fTsumwt fTsumwt2".split()
+# fmt: off
+_SUMS = (
+    "fEntries", "fTsumw", "fTsumw2", "fTsumwx", "fTsumwx2", "fTsumwy", "fTsumwy2", "fTsumwz",
+    "fTsumwz2", "fTsumwxy", "fTsumwxz", "fTsumwyz", "fTsumwt", "fTsumwt2",
 )
+# fmt: on
 
 #: Per bin: weights and entries.
 _ARRAYS = ("fSumw2", "fBinEntries", "fBinSumw2")
@@ -85,9 +87,8 @@ class Sum:
 
     def _plain(self, model: Any) -> None:
         """LeftToSession if something hangs on it that uproot would not write."""
-        if len(model.member("fFunctions")) or len(
-            model.member("fBuffer", none_if_missing=True) or ()
-        ):
+        buffer = model.member("fBuffer", none_if_missing=True)
+        if len(model.member("fFunctions")) or (buffer is not None and len(buffer)):
             raise LeftToSession(f"{self._path}: a histogram with functions needs ROOT's hadd")
 
 

@@ -2,8 +2,8 @@
 
 Meaning as in Ganga 8.7.12 (Lib/Mergers/Merger.py:184), which runs hadd and keeps what it prints in
 ``OUTPUT.hadd_output``; that file is written here too, for RootFileChecker looks for it. Where there
-is no hadd, and the files hold what uproot cannot merge to the same content, the merge is left to
-the session, whose Ganga may be configured with a ROOT.
+is no hadd, and the files hold what uproot cannot read, or cannot merge to the same content, the
+merge is left to the session, whose Ganga may be configured with a ROOT.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def by_uproot(paths: Sequence[str], output: str) -> None:
         with opened(output) as file:
             merged.verify(file)
     except Broken as error:
-        raise MergeFailed(f"The ROOT merge failed to complete: {error}") from error
+        raise LeftToSession(f"uproot cannot merge it: {error}") from error
     _log(output, "\n".join(said))
 
 

@@ -78,12 +78,7 @@ class Chain:
     def _type(self, kind: Any, counter: str) -> Any:
         if not counter:
             return kind
-        inner = (
-            kind.base.name
-            if not kind.shape
-            else " * ".join([*map(str, kind.shape), kind.base.name])
-        )
-        return self._ak.types.from_datashape(f"var * {inner}", highlevel=False)
+        return self._ak.types.from_datashape(f"var * {kind.name}", highlevel=False)
 
 
 def _branches(path: str, tree: Any) -> dict[str, tuple[Any, str]]:
@@ -114,6 +109,7 @@ def _branch(path: str, branch: Any) -> tuple[Any, str]:
                 kind = None  # uproot writes counters of 32 bits only
         if type(kind) is uproot.AsDtype:
             found = numpy.dtype(kind.to_dtype)
-            if found.names is None and found.base.kind in "iufb":
+            plain = found.names is None and not (counter and found.shape)
+            if plain and found.base.kind in "iufb":
                 return found.newbyteorder("="), counter
     raise LeftToSession(f"{path}: branch {branch.name} ({branch.typename}) needs ROOT's hadd")
