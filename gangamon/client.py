@@ -172,6 +172,11 @@ class Client:
         """Likewise."""
         return postprocess.checkers()
 
+    @staticmethod
+    def notifiers() -> tuple[str, ...]:
+        """Likewise."""
+        return postprocess.notifiers()
+
     def examine(self, lane: Lane) -> Iterator[Finding]:
         """Try a lane's backend for real, from this process. BadInput: there is no such backend, or
         its limits are no good."""
@@ -238,7 +243,9 @@ class Client:
                 f"lane: unknown backend {command.lane.backend!r}; accepted: "
                 + ", ".join(sorted(known))
             )
-        faults += unknown(command, postprocess.kinds(), postprocess.checkers())
+        faults += unknown(
+            command, postprocess.kinds(), postprocess.checkers(), postprocess.notifiers()
+        )
         if faults:
             raise BadInput(faults)
 

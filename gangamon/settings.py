@@ -56,6 +56,7 @@ class Settings:
     flower_address: str
     flower_port: int
     notify_command: str
+    notify_webhook: str
     log_level: str
     backends: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     source: str = ""
@@ -165,6 +166,13 @@ def _url(value: Any) -> str:
     return text
 
 
+def _webhook(value: Any) -> str:
+    text = _text(value)
+    if text and not text.startswith(("http://", "https://")):
+        raise ValueError
+    return text
+
+
 def _level(value: Any) -> str:
     text = _text(value).upper()
     if text not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -212,6 +220,7 @@ _KEYS: dict[str, _Key] = {
     "flower.address": _Key("flower_address", lambda: "127.0.0.1", _text, "an address to bind"),
     "flower.port": _Key("flower_port", lambda: 0, _port, "0 (any free port) to 65535"),
     "notify.command": _Key("notify_command", str, _text, "a command, or ''"),
+    "notify.webhook": _Key("notify_webhook", str, _webhook, "'' or an address http(s)://..."),
 }
 
 

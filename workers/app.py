@@ -109,7 +109,13 @@ class Services:
         )
         journal = FileJournal(settings.journal_dir)
         intake = Intake(
-            store, journal, backends.names, postprocess.kinds, postprocess.checkers, clock
+            store,
+            journal,
+            backends.names,
+            postprocess.kinds,
+            postprocess.checkers,
+            clock,
+            postprocess.notifiers,
         )
         prune = Prune(store, intake, journal, settings.retention_days)
         self.tick = Tick(store, intake, dispatcher, prune)
@@ -125,10 +131,18 @@ class Services:
             checker,
             settings.fetch_attempts,
             clock,
+            postprocess.notifier,
         )
         self.merge = Merge(store, keeper, dispatcher, partial(postprocess.for_kind, limits=limits))
         self.check = Check(store, keeper, dispatcher, manifest.verify, checker)
-        self.notify = Notify(store, keeper, dispatcher, settings.notify_command)
+        self.notify = Notify(
+            store,
+            keeper,
+            dispatcher,
+            settings.notify_command,
+            settings.notify_webhook,
+            postprocess.notifier,
+        )
 
 
 services = Services(SETTINGS, BROKER, app)

@@ -160,6 +160,12 @@ def _patch(chosen: options.Options) -> None:
             "checked files are checked again",
         ),
         (
+            chosen.PatchNotifier,
+            patches.patch_notifier,
+            "Notifier.execute",
+            "what was mailed is mailed again",
+        ),
+        (
             chosen.PatchMasterStatus,
             patches.patch_master_status,
             "Job.updateMasterJobStatus",

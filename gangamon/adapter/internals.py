@@ -90,6 +90,7 @@ RELIED_ON: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     ("GangaCore.Lib.Checkers", "CustomChecker", {"check": ("job",)}),
     ("GangaCore.Lib.Checkers", "FileChecker", {"check": ("job",)}),
     ("GangaCore.Lib.Checkers", "RootFileChecker", {"check": ("job",)}),
+    ("GangaCore.Lib.Notifier.Notifier", "Notifier", {"execute": ("job", "newstatus")}),
 )
 
 #: Attributes of each registry's instances.

@@ -15,6 +15,7 @@ class Options:
     Enabled: bool = True
     PatchMergers: bool = True
     PatchCheckers: bool = True
+    PatchNotifier: bool = True
     PatchMasterStatus: bool = True
     PatchFlush: bool = True
     PatchIndexCache: bool = True
@@ -28,6 +29,7 @@ _MEANING = {
     "Enabled": "False: leave Ganga's own monitoring in place",
     "PatchMergers": "False: a merger merges again in the session what gangamon has merged",
     "PatchCheckers": "False: a checker checks again in the session what gangamon has checked",
+    "PatchNotifier": "False: a Notifier mails again from the session what gangamon has mailed",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",

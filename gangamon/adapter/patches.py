@@ -105,6 +105,25 @@ def _check(stock: Any) -> Any:
     return check
 
 
+def patch_notifier() -> bool:
+    """``Notifier.execute`` tells nobody of an end that the service has told of, likewise. False:
+    not the method this was written for."""
+    from GangaCore.Lib.Notifier.Notifier import Notifier
+
+    stock = Notifier.execute
+    if not fits(stock, ("self", "job", "newstatus")):
+        return False
+
+    def execute(self: Any, job: Any, newstatus: Any) -> Any:
+        verdict = verdicts.take(self)
+        if verdict is None or verdict.told != newstatus:
+            return stock(self, job, newstatus)
+        return True
+
+    Notifier.execute = execute
+    return True
+
+
 def patch_master_status() -> bool:
     """``Job.updateMasterJobStatus`` leaves a watched master's end to the adapter, for its outputs
     are merged first. False: not the method this was written for."""

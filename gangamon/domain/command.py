@@ -97,6 +97,20 @@ class CheckerSpec:
 
 
 @dataclass(frozen=True)
+class NotifierSpec:
+    """Who tells the user of ends: ``kind`` as Ganga names it. ``options``: what that takes
+    (Notifier: address, verbose, smtp, resubmit)."""
+
+    kind: str
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For json."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
 class Register:
     """Make a repository known, with the directories that its jobs' paths must lie under.
 
@@ -129,6 +143,7 @@ class Enqueue:
     mergers: tuple[MergerSpec, ...]
     jobs: tuple[JobSpec, ...]
     checkers: tuple[CheckerSpec, ...] = ()
+    notifiers: tuple[NotifierSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -197,7 +212,12 @@ def _without_empty(body: dict[str, Any], *names: str) -> dict[str, Any]:
     return {key: value for key, value in body.items() if value or key not in names}
 
 
-def unknown(command: Enqueue, mergers: Collection[str], checkers: Collection[str]) -> list[str]:
+def unknown(
+    command: Enqueue,
+    mergers: Collection[str],
+    checkers: Collection[str],
+    notifiers: Collection[str],
+) -> list[str]:
     """One line for each postprocessor of a kind that is none of these."""
     found = [
         *(
@@ -206,6 +226,7 @@ def unknown(command: Enqueue, mergers: Collection[str], checkers: Collection[str
             for kind in m.kinds
         ),
         *((f"checkers[{n}]", c.kind, checkers) for n, c in enumerate(command.checkers)),
+        *((f"notifiers[{n}]", c.kind, notifiers) for n, c in enumerate(command.notifiers)),
     ]
     return [
         f"{where}.kind: got {kind!r}; accepted: {', '.join(sorted(kinds))}"

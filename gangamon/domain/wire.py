@@ -22,6 +22,7 @@ from gangamon.domain.command import (
     Enqueue,
     JobSpec,
     MergerSpec,
+    NotifierSpec,
     Pause,
     Reconcile,
     Refresh,
@@ -59,8 +60,9 @@ def to_wire(command: Command) -> dict[str, Any]:
     if isinstance(command, Enqueue):
         body["mergers"] = [merger.plain for merger in command.mergers]
         body["checkers"] = [checker.plain for checker in command.checkers]
-        if not command.checkers:
-            del body["checkers"]  # as with rates
+        for name in ("checkers", "notifiers"):
+            if not body[name]:
+                del body[name]  # as with rates
     if isinstance(command, Register) and not command.rates:
         del body["rates"]  # a service of the version before does not know the field
     if isinstance(command, Withdraw):
@@ -185,6 +187,8 @@ def _enqueue(check: _Check) -> dict[str, Any]:
     fields["mergers"] = tuple(_merger(check, i, m) for i, m in enumerate(mergers or ()))
     checkers = check.field("checkers", lambda v: isinstance(v, list), "a list", [])
     fields["checkers"] = tuple(_checker(check, i, c) for i, c in enumerate(checkers or ()))
+    notifiers = check.field("notifiers", lambda v: isinstance(v, list), "a list", [])
+    fields["notifiers"] = tuple(_notifier(check, i, n) for i, n in enumerate(notifiers or ()))
     jobs = check.field(
         "jobs",
         lambda v: isinstance(v, list) and 0 < len(v) <= BATCH_SIZE,
@@ -230,6 +234,13 @@ def _checker(check: _Check, index: int, body: object) -> CheckerSpec:
     flags = {name: inner.flag(name, default=True) for name in names}
     inner.nothing_but(("kind", "files", "search_strings", *names, "options"))
     return CheckerSpec(kind, files, tuple(strings or ()), **flags, options=inner.options())
+
+
+def _notifier(check: _Check, index: int, body: object) -> NotifierSpec:
+    inner = _Check(body, f"notifiers[{index}].", check.faults)
+    kind = inner.text("kind", _NAME, "a notifier's name")
+    inner.nothing_but(("kind", "options"))
+    return NotifierSpec(kind, inner.options())
 
 
 def _job(check: _Check, index: int, body: object) -> JobSpec | None:
@@ -300,7 +311,17 @@ _TYPES: dict[str, Any] = {
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
     "register": (("roots", "rates"), _register),
     "enqueue": (
-        ("master", "total", "name", "lane", "workspace", "mergers", "checkers", "jobs"),
+        (
+            "master",
+            "total",
+            "name",
+            "lane",
+            "workspace",
+            "mergers",
+            "checkers",
+            "notifiers",
+            "jobs",
+        ),
         _enqueue,
     ),
     "withdraw": (("master", "subs", "status", "reason"), _withdraw),

@@ -1,6 +1,23 @@
-"""What is done with fetched outputs: mergers and checkers, by Ganga's class name."""
+"""What is done with fetched outputs: mergers, checkers and notifiers, by Ganga's class name."""
 
 from gangamon.postprocess.manifest import verify
-from gangamon.postprocess.registry import checker, checkers, failures, for_kind, kinds
+from gangamon.postprocess.registry import (
+    checker,
+    checkers,
+    failures,
+    for_kind,
+    kinds,
+    notifier,
+    notifiers,
+)
 
-__all__ = ["checker", "checkers", "failures", "for_kind", "kinds", "verify"]
+__all__ = [
+    "checker",
+    "checkers",
+    "failures",
+    "for_kind",
+    "kinds",
+    "notifier",
+    "notifiers",
+    "verify",
+]

@@ -1,7 +1,7 @@
 """The registry of postprocessors: entry points of the group ``gangamon.postprocessors``.
 
-A name is Ganga's class name. What has ``run`` is a merger, what has ``check`` is a checker. One
-that cannot be loaded is of no kind, so that its jobs' postprocessors stay with Ganga; ``failures``
+A name is Ganga's class name. What has ``run`` is a merger, ``check`` a checker, ``tell`` a
+notifier. One that cannot be loaded is of no kind, so that its jobs' postprocessors stay with Ganga; ``failures``
 says why.
 """
 
@@ -13,7 +13,7 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from gangamon.errors import BadInput
-from gangamon.protocols import Checker, CodeLimits, PostProcessor
+from gangamon.protocols import Checker, CodeLimits, Notifier, PostProcessor
 
 GROUP = "gangamon.postprocessors"
 
@@ -39,6 +39,17 @@ def checkers() -> tuple[str, ...]:
 def checker(kind: str, limits: CodeLimits = _LIMITS) -> Checker:
     """The checker of this kind. BadInput names the accepted kinds."""
     made: Checker = _made("checker", "check", kind, limits)
+    return made
+
+
+def notifiers() -> tuple[str, ...]:
+    """The notifiers that gangamon can run."""
+    return tuple(sorted(_loaded("tell")))
+
+
+def notifier(kind: str) -> Notifier:
+    """The notifier of this kind. BadInput names the accepted kinds."""
+    made: Notifier = _made("notifier", "tell", kind, _LIMITS)
     return made
 
 
@@ -71,8 +82,8 @@ def _plugins() -> Mapping[str, Any]:
 def _load(point: EntryPoint) -> Any:
     try:
         made = point.load()
-        if not any(callable(getattr(made, verb, None)) for verb in ("run", "check")):
-            raise TypeError("has neither run nor check")
+        if not any(callable(getattr(made, verb, None)) for verb in ("run", "check", "tell")):
+            raise TypeError("has neither run nor check nor tell")
         if getattr(made, "kind", None) != point.name:
             raise TypeError(f"calls itself {getattr(made, 'kind', None)!r}, not {point.name!r}")
     except Exception as error:  # noqa: BLE001 (a plugin's import may raise anything; kept)

@@ -19,10 +19,12 @@ from gangamon.protocols.output import (
     Checker,
     CheckOrder,
     CodeLimits,
+    Event,
     Fetcher,
     FetchOrder,
     Manifest,
     MergeOrder,
+    Notifier,
     PostProcessor,
 )
 from gangamon.protocols.push import News, Push
@@ -58,6 +60,7 @@ __all__ = [
     "Claim",
     "Clock",
     "CodeLimits",
+    "Event",
     "Committed",
     "DeadLetter",
     "Examined",
@@ -73,6 +76,7 @@ __all__ = [
     "Manifest",
     "Master",
     "MergeOrder",
+    "Notifier",
     "News",
     "Outcome",
     "Polite",

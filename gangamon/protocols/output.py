@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gangamon.domain.command import CheckerSpec, MergerSpec
+from gangamon.domain.command import CheckerSpec, MergerSpec, NotifierSpec
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
@@ -106,4 +106,30 @@ class Checker(Protocol):
         CheckImpossible with what Ganga would write into ``checker_errors.txt`` if that cannot be
         said (the job passes then, as in Ganga), TransientError to be tried again,
         LeftToSession."""
+        ...
+
+
+@dataclass(frozen=True)
+class Event:
+    """A job, subjob or master has ended. ``id`` is the same however often it is told."""
+
+    id: str
+    fqid: str
+    name: str
+    status: JobStatus
+    subjobs: Mapping[JobStatus, int]
+    reason: str = ""
+
+
+class Notifier(Protocol):
+    """A notifier. ``kind`` is Ganga's class name."""
+
+    kind: str
+
+    def wanted(self, spec: NotifierSpec, event: Event) -> bool:
+        """Whether the user wants to be told."""
+        ...
+
+    def tell(self, spec: NotifierSpec, event: Event) -> None:
+        """Tell them, within seconds. Raises TransientError if that cannot be done now."""
         ...

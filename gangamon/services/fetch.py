@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from gangamon.domain.command import UNSPLIT
+from gangamon.domain.job import Job
 from gangamon.domain.observation import Check, Fetched
 from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
@@ -21,11 +22,13 @@ from gangamon.protocols import (
     Fetcher,
     FetchOrder,
     JobStore,
+    Notifier,
 )
 from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
+from gangamon.services.tell import decided, subjob_event, tell
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,7 @@ class Fetch:
         checker: Callable[[str], Checker],
         attempts: int,
         clock: Clock,
+        notifier: Callable[[str], Notifier] | None = None,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -57,6 +61,7 @@ class Fetch:
         self._checker = checker
         self._attempts = attempts
         self._clock = clock
+        self._notifier = notifier
 
     def run(self, token: str, worker: str) -> int:
         """Jobs that reached their final status."""
@@ -90,6 +95,7 @@ class Fetch:
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
+        self._tell(wanted, fetched, step.job)
         done = self._store.commit(claim.token, member, master, [Change(sub, job, step)], None)
         self._dispatcher.push(done.due)
         return done.applied
@@ -122,6 +128,17 @@ class Fetch:
             log.warning("fetch of %s put off for %.0f s: %s", order.fqid, wait, error)
             self._store.postpone(claim.token, claim.queue, member, wait)
             return None
+
+    def _tell(self, wanted: Fetchable, fetched: Fetched, job: Job) -> None:
+        """Of a subjob's end, before it is committed: if we die in between, it is told again."""
+        master, sub = wanted.master, wanted.sub
+        if self._notifier is None or not master.notifiers or sub == UNSPLIT:
+            return
+        if fetched.ok and wanted.job.verdict is JobStatus.COMPLETED:
+            checkers = [spec for spec in master.checkers if spec.wanted(sub)]
+            if not decided(checkers, fetched.checks):
+                return
+        tell(self._notifier, master, subjob_event(master, job))
 
     def _checks(self, wanted: Fetchable) -> tuple[Check, ...]:
         """Of a subjob that is about to be completed. A job that was not split is checked as a

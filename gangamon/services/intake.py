@@ -46,12 +46,14 @@ class Intake:
         mergers: Callable[[], Collection[str]],
         checkers: Callable[[], Collection[str]],
         clock: Clock,
+        notifiers: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._store = store
         self._journal = journal
         self._backends = backends
         self._mergers = mergers
         self._checkers = checkers
+        self._notifiers = notifiers
         self._clock = clock
 
     def run(self) -> int:
@@ -176,7 +178,7 @@ class Intake:
                 f"lane: unknown backend {command.lane.backend!r}; "
                 f"accepted: {', '.join(sorted(known))}"
             )
-        faults += unknown(command, self._mergers(), self._checkers())
+        faults += unknown(command, self._mergers(), self._checkers(), self._notifiers())
         roots = self._store.roots(owner, command.repository)
         if roots is None:
             return [

@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any, cast
 
-from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec
+from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec, NotifierSpec
 from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check
@@ -135,7 +135,7 @@ def dump_update(sub: int, job: Job, attributes: str) -> str:
     return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
 
 
-def dump_parts(parts: Sequence[MergerSpec | CheckerSpec]) -> str:
+def dump_parts(parts: Sequence[MergerSpec | CheckerSpec | NotifierSpec]) -> str:
     return dumps([part.plain for part in parts])
 
 
@@ -181,4 +181,5 @@ def load_master(
         },
         wish=rates.get(lane.backend),
         checkers=checkers,
+        notifiers=tuple(NotifierSpec(**one) for one in json.loads(fields.get("notifiers", "[]"))),
     )

@@ -65,6 +65,7 @@ class Intake(Reads):
             "workspace": command.workspace,
             "mergers": codec.dump_parts(command.mergers),
             "checkers": codec.dump_parts(command.checkers),
+            "notifiers": codec.dump_parts(command.notifiers),
         }
         args: list[str | int | float] = [
             entry,

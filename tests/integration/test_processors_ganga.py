@@ -69,7 +69,8 @@ CHECKS = {
     "none": case("CustomChecker", FILES, code=f"{CHECK}pass"),
     "one": case("CustomChecker", FILES, code=f"{CHECK}return 1"),
     "raises": case("CustomChecker", FILES, code=f"{CHECK}raise ValueError('what')"),
-    "no function": case("CustomChecker", FILES, code=""),
+    "no function": case("CustomChecker", FILES, code="x = 1"),
+    "no module": case("CustomChecker", FILES),
     "syntax": case("CustomChecker", FILES, code="def check(:"),
     "reads": case(
         "CustomChecker", FILES,
@@ -133,7 +134,6 @@ for name, case in given['cases'].items():
         debug = os.path.join(master.getDebugWorkspace().getPath(), 'checker_errors.txt')
         found['error'] = open(debug).read() if os.path.exists(debug) else ''
     result[name] = {**found, 'ok': ok, 'said': list(said)}
-unknown = FileChecker(files='a string')
 result['not ours'] = [
     str(spec) for spec in (
         mergers.spec(stripProxy(SmartMerger())),
@@ -215,5 +215,5 @@ def test_the_cases_are_what_they_say(ganga: dict[str, Any]) -> None:
         "a.txt", "a.txt.merge_summary"
     }  # fmt: skip
     noted = {name for name in CHECKS if ganga[name]["error"]}
-    assert noted == {"none", "one", "raises", "no function", "syntax"}
+    assert noted == {"none", "one", "raises", "no function", "no module", "syntax"}
     assert set(ganga["not ours"]) == {"None"}

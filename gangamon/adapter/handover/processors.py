@@ -7,31 +7,38 @@ from typing import Any
 
 from GangaCore.GPIDev.Adapters.IChecker import IChecker
 from GangaCore.GPIDev.Adapters.IMerger import IMerger
+from GangaCore.GPIDev.Base.Proxy import getName
+from GangaCore.Lib.Notifier.Notifier import Notifier
+from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover import checkers as checker_specs
 from gangamon.adapter.handover import mergers as merger_specs
 from gangamon.adapter.show.verdicts import Verdict
 from gangamon.adapter.watch.reader import postprocessors
-from gangamon.domain.command import CheckerSpec, MergerSpec
-from gangamon.domain.observation import Check
+from gangamon.client import Client
+from gangamon.domain.command import CheckerSpec, MergerSpec, NotifierSpec
+from gangamon.domain.observation import Check, Scalar
+from gangamon.services.tell import decided
 
 logger = getLogger("gangamon")
 
-Spec = MergerSpec | CheckerSpec
+Spec = MergerSpec | CheckerSpec | NotifierSpec
+
+#: In this order the service runs them, and Ganga sorts them.
+_ORDER = (MergerSpec, CheckerSpec, NotifierSpec)
 
 
 def ours(job: Any) -> list[tuple[Any, Spec]]:
     """(Ganga's object, what the service is to do) in Ganga's order, up to the first that gangamon
-    cannot run: what stands after that may need what it makes. The service merges first and checks
-    then, as Ganga sorts them; so a merger after a checker is Ganga's too."""
+    cannot run, or would run earlier: what stands after that may need what it makes."""
     found: list[tuple[Any, Spec]] = []
+    rank = 0
     for processor in postprocessors(job):
-        spec = _spec(processor)
-        if spec is None:
+        spec = _spec(processor, job)
+        if spec is None or _ORDER.index(type(spec)) < rank:
             break
-        if isinstance(spec, MergerSpec) and found and isinstance(found[-1][1], CheckerSpec):
-            break
+        rank = _ORDER.index(type(spec))
         found.append((processor, spec))
     return found
 
@@ -42,6 +49,12 @@ def mergers(job: Any) -> list[tuple[Any, MergerSpec]]:
 
 def checkers(job: Any) -> list[tuple[Any, CheckerSpec]]:
     return [(p, spec) for p, spec in ours(job) if isinstance(spec, CheckerSpec)]
+
+
+def notifiers(job: Any) -> list[tuple[Any, NotifierSpec]]:
+    if not any(isinstance(p, Notifier) for p in postprocessors(job)):
+        return []  # the common case, at every end of a subjob
+    return [(p, spec) for p, spec in ours(job) if isinstance(spec, NotifierSpec)]
 
 
 def merge_verdicts(master: Any, answers: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Verdict]]:
@@ -72,7 +85,34 @@ def check_verdicts(job: Any, checks: Sequence[Check], sub: int) -> list[tuple[An
     return found
 
 
-def _spec(processor: Any) -> Spec | None:
+def told(job: Any, status: str, checks: Sequence[Check], sub: int) -> list[tuple[Any, Verdict]]:
+    """For the job's notifiers, if the service has told of its end: of every one that it has decided
+    by itself. Where a session decides otherwise, that tells by itself."""
+    found = notifiers(job)
+    if not found:
+        return []
+    wanted = [spec for _, spec in checkers(job) if spec.wanted(sub)]
+    if status == "completed" and not decided(wanted, checks):
+        return []
+    return [(p, Verdict(True, told=status)) for p, _ in found]
+
+
+def _spec(processor: Any, job: Any) -> Spec | None:
     if isinstance(processor, IMerger):
         return merger_specs.spec(processor)
-    return checker_specs.spec(processor) if isinstance(processor, IChecker) else None
+    if isinstance(processor, IChecker):
+        return checker_specs.spec(processor)
+    return _notifier(processor, job) if str(getName(processor)) == "Notifier" else None
+
+
+def _notifier(notifier: Any, job: Any) -> NotifierSpec | None:
+    """None without an address: whatever Ganga makes of that."""
+    if "Notifier" not in Client.notifiers() or not str(notifier.address):
+        return None
+    options: dict[str, Scalar] = {
+        "address": str(notifier.address),
+        "verbose": notifier.verbose is True,
+        "smtp": str(getConfig("Configuration")["SMTPHost"]),
+        "resubmit": job.do_auto_resubmit is not False,
+    }
+    return NotifierSpec("Notifier", options)

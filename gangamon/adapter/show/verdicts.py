@@ -11,11 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` is what Ganga would have logged. ``error``: what Ganga's own would have raised."""
+    """``reason`` is what Ganga would have logged. ``error``: what Ganga's own would have raised.
+    ``told``: the status that a notifier has told of."""
 
     ok: bool
     reason: str = ""
     error: str = ""
+    told: str = ""
 
 
 class Verdicts(threading.local):
