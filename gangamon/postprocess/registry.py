@@ -1,8 +1,8 @@
 """The registry of postprocessors: entry points of the group ``gangamon.postprocessors``.
 
 A name is Ganga's class name. What has ``run`` is a merger, ``check`` a checker, ``tell`` a
-notifier. One that cannot be loaded is of no kind, so that its jobs' postprocessors stay with Ganga; ``failures``
-says why.
+notifier. One that cannot be loaded is of no kind, so that its jobs' postprocessors stay with Ganga;
+``failures`` says why.
 """
 
 from __future__ import annotations
