@@ -19,6 +19,10 @@ NAMES = {
         "benchmarks.backends.run",
         "one poll of a real batch system beside the bare command (--only NAME, --jobs N,N)",
     ),
+    "merge": (
+        "benchmarks.merge",
+        "the mergers beside cat, hadd or plain uproot (--texts N, --roots N, --quick)",
+    ),
     "politeness": (
         "benchmarks.politeness",
         "queries a minute with 1 to 16 threads and 3 worker processes (--quick, --json FILE)",

@@ -43,7 +43,9 @@ def plan(order: MergeOrder) -> dict[str, list[str]]:
         for pattern in order.spec.files:
             found = matches(output, pattern)
             for match in found:
-                inputs.setdefault(os.path.relpath(match, output), []).append(match)
+                # As os.path.relpath, which costs more than all else here: it lies below.
+                name = os.path.normpath(match[len(output) :].lstrip("/"))
+                inputs.setdefault(name, []).append(match)
             if not found and not order.spec.ignorefailed:
                 raise MergeFailed(
                     f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-
-import pytest
+from pathlib import Path
 
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
@@ -64,7 +63,8 @@ def test_mergers_checkers_and_notifier_run_in_the_workers(ganga: Session, servic
                       "    with open(output_file, 'w') as out:\\n"
                       "        out.write(''.join(open(f).read() for f in file_list))\\n"
                       "    return True\\n")
-        bad = module("bad", "def mergefiles(file_list, output_file):\\n    raise OSError('mine')\\n")
+        bad = module("bad", "def mergefiles(file_list, output_file):\\n"
+                     "    raise OSError('mine')\\n")
         check = module("check", "def check(j):\\n"
                        "    if j.master is None:\\n"
                        "        return open(j.outputdir + 'data').read() == 'ab'\\n"
@@ -76,7 +76,8 @@ def test_mergers_checkers_and_notifier_run_in_the_workers(ganga: Session, servic
             return j
         mail = lambda **given: Notifier(address="me@example.org", **given)
         a = job("a", "b")
-        a.postprocessors = [SmartMerger(files=["stdout"]), CustomMerger(files=["data"], module=join),
+        a.postprocessors = [SmartMerger(files=["stdout"]),
+                            CustomMerger(files=["data"], module=join),
                             CustomChecker(module=check), CustomChecker(module=broken),
                             mail(verbose=True)]
         b = job("b", "c")
@@ -135,7 +136,8 @@ def test_what_needs_the_session_runs_there_with_all_that_follows(
                       "    return True\\n")
         check = module("check", "def check(j):\\n    return j.backend.id is None\\n")
         a = make(["echo a", "echo b"], files=())
-        a.postprocessors = [CustomMerger(files=["stdout"], module=mine), TextMerger(files=["stderr"]),
+        a.postprocessors = [CustomMerger(files=["stdout"], module=mine),
+                            TextMerger(files=["stderr"]),
                             Notifier(address="me@example.org")]
         b = make(["echo a"], files=())
         b.postprocessors = [CustomChecker(module=check), Notifier(address="me@example.org")]
@@ -163,31 +165,34 @@ def test_what_needs_the_session_runs_there_with_all_that_follows(
     assert "it imports GangaCore" in why(service, ganga, "0")
 
 
-@pytest.mark.parametrize("merger", ["RootMerger", "SmartMerger"])
-def test_root_files_are_merged_and_checked_without_root(ganga: Session, merger: str) -> None:
+def test_root_files_are_merged_and_checked_without_root(ganga: Session) -> None:
     """Ganga itself would need a ROOT; the merge and its check are the service's."""
+    import uproot
+
     result = ganga.run(f"""{COUNTED}
         write = ("import uproot, numpy, sys; f = uproot.recreate('out.root'); "
                  "f.mktree('t', {{'x': 'i4'}}).extend({{'x': numpy.arange(5, dtype='i4')}}); "
                  "f['h'] = numpy.histogram([1, 2], 4, (0, 4)); f.close()")
-        j = Job(application=Executable(exe={sys.executable!r}), backend=Local())
-        j.splitter = ArgSplitter(args=[["-c", write], ["-c", write]])
-        j.outputfiles = [LocalFile("out.root")]
-        j.postprocessors = [{merger}(files=["out.root"]), RootFileChecker(files=["out.root"])]
+        made = []
+        for merger in (RootMerger, SmartMerger):
+            j = Job(application=Executable(exe={sys.executable!r}), backend=Local())
+            j.splitter = ArgSplitter(args=[["-c", write], ["-c", write]])
+            j.outputfiles = [LocalFile("out.root")]
+            j.postprocessors = [merger(files=["out.root"]), RootFileChecker(files=["out.root"])]
+            made.append(j)
         runMonitoring()
-        j.submit()
-        ended(j)
-        facts["end"] = [j.status, *states(j)]
-        facts["here"], facts["path"] = here, j.outputdir + "out.root"
-        facts["noted"] = noted(j)
-        facts["log"] = open(j.outputdir + "out.root.hadd_output").read()
+        for j in made:
+            j.submit()
+        ended(*made)
+        facts["ends"] = [[j.status, *states(j)] for j in made]
+        facts["here"], facts["noted"] = here, [noted(j) for j in made]
+        facts["paths"] = [j.outputdir + "out.root" for j in made]
     """)
-    import uproot
-
     found = result.facts
-    assert found["end"] == ["completed", "completed", "completed"]
-    assert (found["here"], found["noted"]) == ([], "")
-    assert found["log"].startswith("# -- Hadd output -- #")
-    with uproot.open({found["path"]: None}) as file:
-        assert file["t"]["x"].array().tolist() == [*range(5), *range(5)]
-        assert file["h"].member("fEntries") == 4
+    assert found["ends"] == [["completed", "completed", "completed"]] * 2
+    assert (found["here"], found["noted"]) == ([], ["", ""])
+    for path in found["paths"]:
+        assert Path(f"{path}.hadd_output").read_text().startswith("# -- Hadd output -- #")
+        with uproot.open({path: None}) as file:
+            assert file["t"]["x"].array().tolist() == [*range(5), *range(5)]
+            assert file["h"].member("fEntries") == 4
