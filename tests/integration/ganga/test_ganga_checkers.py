@@ -91,7 +91,8 @@ def test_what_gangamon_cannot_run_stays_gangas_and_so_does_what_follows(ganga: S
     result = ganga.run(f"""{COUNTED}
         module = os.path.join(os.environ["HOME"], "mine.py")
         with open(module, "w") as file:
-            file.write("import GangaCore\\ndef check(j):\\n    open(j.outputdir + 'stdout', 'a').write('bad')\\n"
+            file.write("import GangaCore\\ndef check(j):\\n"
+                       "    open(j.outputdir + 'stdout', 'a').write('bad')\\n"
                        "    return True\\n")
         bad = FileChecker(files=["stdout"], searchStrings=["bad"])
         a = single("echo good")
