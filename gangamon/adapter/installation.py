@@ -156,7 +156,7 @@ def _patch(chosen: options.Options) -> None:
         (
             chosen.PatchCheckers,
             patches.patch_checkers,
-            "check of its checkers",
+            "IChecker.execute",
             "checked files are checked again",
         ),
         (

@@ -87,9 +87,7 @@ RELIED_ON: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     ("GangaCore.GPIDev.Lib.Registry.JobRegistry", "JobRegistry", {"getIndexCache": ("obj",)}),
     ("GangaCore.GPIDev.Adapters.IMerger", "IMerger", {"execute": ("job", "newstatus")}),
     ("GangaCore.Lib.Mergers.Merger", "getMergerObject", {}),
-    ("GangaCore.Lib.Checkers", "CustomChecker", {"check": ("job",)}),
-    ("GangaCore.Lib.Checkers", "FileChecker", {"check": ("job",)}),
-    ("GangaCore.Lib.Checkers", "RootFileChecker", {"check": ("job",)}),
+    ("GangaCore.GPIDev.Adapters.IChecker", "IChecker", {"execute": ("job", "newstatus")}),
     ("GangaCore.Lib.Notifier.Notifier", "Notifier", {"execute": ("job", "newstatus")}),
 )
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Protocol
 
-from gangamon.adapter.show.verdicts import verdicts
+from gangamon.adapter.show.verdicts import Verdict, verdicts
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import CheckImpossible
@@ -75,34 +75,40 @@ def patch_mergers() -> bool:
 
 
 def patch_checkers() -> bool:
-    """``check`` of Ganga's own checkers takes the service's verdict instead of reading the files,
-    likewise. False: one of them is not the method this was written for."""
-    from GangaCore.Lib.Checkers import CustomChecker, FileChecker, RootFileChecker
+    """``IChecker.execute`` takes the service's verdict instead of checking again, likewise. False:
+    not the method this was written for."""
+    from GangaCore.GPIDev.Adapters.IChecker import IChecker
 
-    kinds = (CustomChecker, FileChecker, RootFileChecker)
-    if not all(fits(kind.check, ("self", "job")) for kind in kinds):
+    stock = IChecker.execute
+    if not fits(stock, ("self", "job", "newstatus")):
         return False
-    for kind in kinds:
-        kind.check = _check(kind.check)
+
+    def execute(self: Any, job: Any, newstatus: Any) -> Any:
+        verdict = verdicts.take(self)
+        return stock(self if verdict is None else _Said(self, verdict), job, newstatus)
+
+    IChecker.execute = execute
     return True
 
 
-def _check(stock: Any) -> Any:
-    from GangaCore.Utility.logging import getLogger
+class _Said:
+    """A checker whose ``check`` says what the service has said: Ganga's own ``execute`` makes the
+    same of it, its note in the debug directory too."""
 
-    logger = getLogger("gangamon")
+    def __init__(self, checker: Any, verdict: Verdict) -> None:
+        self._checker, self._verdict = checker, verdict
 
-    def check(self: Any, job: Any) -> Any:
-        verdict = verdicts.take(self)
-        if verdict is None:
-            return stock(self, job)
-        if verdict.error:
-            raise CheckImpossible(verdict.error)  # Ganga notes it in the debug directory
-        if not verdict.ok:
-            logger.info("%s", verdict.reason)
-        return self.success if verdict.ok else self.failure
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._checker, name)
 
-    return check
+    def check(self, job: Any) -> Any:
+        from GangaCore.Utility.logging import getLogger
+
+        if self._verdict.error:
+            raise CheckImpossible(self._verdict.error)
+        if not self._verdict.ok:
+            getLogger("gangamon").info("%s", self._verdict.reason)
+        return self._checker.success if self._verdict.ok else self._checker.failure
 
 
 def patch_notifier() -> bool:

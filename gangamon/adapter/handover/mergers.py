@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -43,7 +44,7 @@ def spec(merger: Any) -> MergerSpec | None:
 
 def _plain(merger: Any, kind: str) -> MergerSpec | None:
     """The merger's other attributes become options, by name."""
-    files, options = inside(merger.files), _options(merger)
+    files, options = inside(merger.files), other_options(merger, _FIELDS)
     if files is None or options is None:
         return None
     return MergerSpec(
@@ -93,12 +94,13 @@ def _extension(name: str) -> str:
     return extension or ("std_merge" if name in _STANDARD else "")
 
 
-def _options(merger: Any) -> dict[str, Scalar] | None:
+def other_options(processor: Any, fields: Sequence[str]) -> dict[str, Scalar] | None:
+    """Its attributes but ``fields``, by name; None if one is neither text, number nor flag."""
     found: dict[str, Scalar] = {}
-    for name, item in merger._schema.allItems():
-        if name in _FIELDS or item["hidden"]:
+    for name, item in processor._schema.allItems():
+        if name in fields or item["hidden"]:
             continue
-        value = getattr(merger, name)
+        value = getattr(processor, name)
         if name == "module":
             value = path(value)
         if not isinstance(value, (str, int, float, type(None))):
