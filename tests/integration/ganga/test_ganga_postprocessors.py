@@ -121,6 +121,7 @@ def test_mergers_checkers_and_notifier_run_in_the_workers(ganga: Session, servic
     assert "There was a problem executing the custom merge: mine" in why(service, ganga, "2")
     assert "in mergefiles" in why(service, ganga, "2")
     assert "returned False for job(1.1)" in why(service, ganga, "1.1")
+    assert "CustomChecker: PostProcessException: There was a problem" in why(service, ganga, "0.1")
 
 
 def test_what_needs_the_session_runs_there_with_all_that_follows(
