@@ -58,18 +58,19 @@ def notifiers(job: Any) -> list[tuple[Any, NotifierSpec]]:
 
 
 def merge_verdicts(master: Any, answers: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Verdict]]:
-    """The service's answers beside the job's mergers; empty if they do not match, so that Ganga
-    runs its own."""
+    """The service's answers beside the job's mergers, up to the first that is of another kind, or
+    was left to the session. What it was not sent (the job was changed since, or handed over by a
+    gangamon that did not know the kind) is Ganga's to run."""
+    found = []
     sent = mergers(master)
-    if len(sent) != len(answers):
-        if answers:
-            logger.warning("job %s: its mergers were changed: Ganga merges itself", master.id)
-        return []
-    return [
-        (p, Verdict(bool(a.get("ok")), str(a.get("reason") or "the merge failed")))
-        for (p, _), a in zip(sent, answers, strict=True)
-        if not a.get("left")
-    ]
+    for (processor, spec), answer in zip(sent, answers, strict=False):
+        if answer.get("left") or answer.get("kind") != spec.kind:
+            break
+        reason = str(answer.get("reason") or "the merge failed")
+        found.append((processor, Verdict(bool(answer.get("ok")), reason)))
+    if answers and len(found) < len(sent):
+        logger.warning("job %s: not all of its mergers have run: Ganga runs the rest", master.id)
+    return found
 
 
 def check_verdicts(job: Any, checks: Sequence[Check], sub: int) -> list[tuple[Any, Verdict]]:
