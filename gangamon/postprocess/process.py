@@ -17,9 +17,11 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from gangamon.errors import TransientError
+from gangamon.postprocess import manifest
 from gangamon.protocols import CodeLimits
 
 PROGRAM = os.path.join(os.path.dirname(__file__), "runner.py")
@@ -55,9 +57,12 @@ def run(request: Mapping[str, Any], limits: CodeLimits) -> Ended:
     """Do what the request says. TransientError if it cannot be started."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("GANGAMON_")}
     with contextlib.ExitStack() as at_end:
-        folder = at_end.enter_context(
-            tempfile.TemporaryDirectory(prefix="gangamon-code-", ignore_cleanup_errors=True)
-        )
+        place = tempfile.gettempdir()
+        _sweep(place)
+        folder = manifest.hidden(place)
+        with manifest.disk(place):
+            os.mkdir(folder, 0o700)
+        at_end.callback(manifest.discard, folder)
         answers, to_us = os.pipe()
         at_end.callback(os.close, answers)
         try:
@@ -78,6 +83,13 @@ def run(request: Mapping[str, Any], limits: CodeLimits) -> Ended:
         at_end.callback(_end, process)
         line = json.dumps({**request, "megabytes": limits.megabytes}).encode() + b"\n"
         return _watch(process, line, answers, time.monotonic() + limits.seconds)
+
+
+@cache
+def _sweep(place: str) -> None:
+    """Once in each process: what workers that were killed have left there."""
+    with contextlib.suppress(OSError):
+        manifest.sweep(place)
 
 
 def _watch(process: subprocess.Popen[bytes], line: bytes, answers: int, until: float) -> Ended:

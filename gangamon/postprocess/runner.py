@@ -4,7 +4,8 @@ Started by ``process.py`` as the head of a process group, with a request (one js
 input, which stays open: its end means that the worker is gone, and the whole group is killed.
 Answers are json lines on the descriptor ``argv[1]``, the last one ``{"code": exit code}``.
 
-    {"megabytes": 8192, "words": ["hadd", ...]}               runs a command
+    {"megabytes": 8192, "words": ["hadd", ...], "log": path}
+        runs a command; what it prints is appended to the file
     {"megabytes": 8192, "module": path, "call": "mergefiles", "given": {name: value, ...}}
         executes the module in a namespace of the values, as Ganga 8.7.12 does (Lib/Mergers/
         Merger.py:300, Lib/Checkers/CustomChecker.py:50), and calls its function with them
@@ -128,6 +129,9 @@ def child(request: dict[str, Any], answers: int) -> None:
         if most := int(request["megabytes"]) << 20:
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
         if words := request.get("words"):
+            log = os.open(request["log"], os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+            os.dup2(log, 1)
+            os.dup2(log, 2)
             os.execvp(words[0], words)
         answer = called(request["module"], request["call"], request["given"])
         sys.stdout.flush()

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -197,9 +198,12 @@ job.merge(Path(sys.argv[2]).read_text())
 
 
 def test_a_killed_worker_takes_its_code_along_and_the_next_one_merges_once(
-    job: Job, tmp_path: Path
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """kill -9 of the worker while the code runs: no process, no partial file; then one output."""
+    """kill -9 of the worker while the code runs: no process, no partial file; then one output, and
+    nothing left of the one that was killed."""
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
     code = tmp_path / "code.py"
     code.write_text(
         textwrap.dedent(
@@ -218,6 +222,7 @@ def test_a_killed_worker_takes_its_code_along_and_the_next_one_merges_once(
     worker = subprocess.Popen(
         [sys.executable, "-c", KILLED, str(job.root), str(code)],
         cwd=Path(__file__).parents[2],
+        env={**os.environ, "TMPDIR": str(temporary)},
         start_new_session=True,
     )
     try:
@@ -228,9 +233,12 @@ def test_a_killed_worker_takes_its_code_along_and_the_next_one_merges_once(
     pid = int((tmp_path / "pid").read_text())
     until(lambda: gone(pid), 60, "the code is gone")
     assert not (job.target / "out.dat").exists()
+    assert os.listdir(temporary) != []
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     job.merge(JOIN)
     assert (job.target / "out.dat").read_text() == "0\n1\n2\n"
     assert job.names() == {"out.dat", "out.dat.merge_summary"}
+    assert os.listdir(temporary) == []
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,9 @@ from gangamon.protocols import CodeLimits, Manifest, MergeOrder
 #: Bytes of a command line; more file names are given to hadd in a file.
 _MOST_WORDS = 1_000_000
 
+#: Bytes of hadd's output that come back to the user where it fails: the last.
+_MOST_TOLD = 16_000
+
 
 class RootMerger:
     """Ganga's RootMerger. ``options``: args, for hadd."""
@@ -50,18 +53,18 @@ class RootMerger:
             listed = f"{output}.inputs"
             with open(listed, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.writelines(f"{path}\n" for path in paths)
-        ended = process.run(
-            {"words": [*words, *([f"@{listed}"] if listed else paths)]}, self.limits
-        )
+        log = f"{output}.hadd_output"
+        _log(output, "")
+        request = {"words": [*words, *([f"@{listed}"] if listed else paths)], "log": log}
+        ended = process.run(request, self.limits)
         if listed:
             os.unlink(listed)
         if ended.code != 0:
             raise MergeFailed(
                 "The ROOT merge failed to complete. The command used was "
                 f"{shlex.join(words)} ({len(paths)} files): {ended.how(self.limits)}.\n"
-                f"{ended.output}"
+                f"{_end(log)}{ended.output}"
             )
-        _log(output, ended.output)
 
 
 def by_uproot(paths: Sequence[str], output: str) -> None:
@@ -81,7 +84,7 @@ def by_uproot(paths: Sequence[str], output: str) -> None:
             merged.verify(file)
     except Broken as error:
         raise LeftToSession(f"uproot cannot merge it: {error}") from error
-    _log(output, "\n".join(said))
+    _log(output, "".join(f"{line}\n" for line in said))
 
 
 class _Merged:
@@ -144,4 +147,11 @@ class _Merged:
 
 def _log(output: str, said: str) -> None:
     with open(f"{output}.hadd_output", "w", encoding="utf-8", errors="surrogateescape") as log:
-        log.write(f"# -- Hadd output -- #\n{said}\n")
+        log.write(f"# -- Hadd output -- #\n{said}")
+
+
+def _end(log: str) -> str:
+    """What hadd said last."""
+    with open(log, "rb") as file:
+        file.seek(max(0, os.path.getsize(log) - _MOST_TOLD))
+        return file.read().decode("utf-8", "replace")
