@@ -18,7 +18,7 @@ from uproot.writing.identify import to_TAxis, to_TProfile
 from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.status import JobStatus
 from gangamon.errors import CheckFailed, CheckImpossible, LeftToSession, MergeFailed
-from gangamon.postprocess.root import RootFileChecker, RootMerger
+from gangamon.postprocess.root import RootFileChecker, RootMerger, merger
 from gangamon.protocols import CheckOrder, CodeLimits, Manifest, MergeOrder
 
 DONE = JobStatus.COMPLETED
@@ -89,9 +89,9 @@ class Job:
     def merge(self, **options: Any) -> Manifest:
         self.target.parent.mkdir(exist_ok=True)
         spec = MergerSpec("RootMerger", ("out.root",), options=options)
-        merger = RootMerger()
-        merger.limits = CodeLimits(60)
-        return merger.run(MergeOrder("42", 1, spec, str(self.target), self.inputs))
+        made = RootMerger()
+        made.limits = CodeLimits(300)
+        return made.run(MergeOrder("42", 1, spec, str(self.target), self.inputs))
 
     def check(self, sub: int | None = None, *files: str, **fields: Any) -> None:
         options = {"checkMerge": fields.pop("checkMerge", True)}
@@ -221,13 +221,17 @@ import os, sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 options = [w for w in sys.argv[1:] if w.startswith("-")]
 output, *inputs = [w for w in sys.argv[1:] if not w.startswith("-")]
+if inputs[0].startswith("@"):
+    inputs = open(inputs[0][1:]).read().splitlines()
+    print("listed")
 print("hadd", *options, len(inputs), "inputs")
 if "-bad" in options:
     open(output, "w").write("half")
     sys.exit("hadd error in the middle")
 from gangamon.postprocess.root.merger import by_uproot
-by_uproot(inputs, output)
-os.unlink(output + ".hadd_output")
+by_uproot(inputs, output + ".part")
+os.rename(output + ".part", output)
+os.unlink(output + ".part.hadd_output")
 """
 
 
@@ -248,6 +252,22 @@ def test_hadd_is_used_where_it_is(job: Job) -> None:
     said = (job.target / "out.root.hadd_output").read_text()
     assert said == "# -- Hadd output -- #\nhadd -k -O -f 3 inputs\n"
     assert len(content(job.target / "out.root")["events"]["run"]) == 3 * 40
+
+
+@pytest.mark.usefixtures("hadd")
+def test_very_many_files_are_given_to_hadd_in_a_file(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A command line has its bounds."""
+    monkeypatch.setattr(merger, "_MOST_WORDS", 100)
+    for _ in range(3):
+        job.put()
+    job.merge()
+    assert set(os.listdir(job.target)) == {
+        "out.root", "out.root.hadd_output", "out.root.merge_summary", ".gangamon-merge.json"
+    }  # fmt: skip
+    said = (job.target / "out.root.hadd_output").read_text()
+    assert said.endswith("\nlisted\nhadd -f 3 inputs\n")
 
 
 @pytest.mark.usefixtures("hadd")
