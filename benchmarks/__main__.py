@@ -19,9 +19,9 @@ NAMES = {
         "benchmarks.backends.run",
         "one poll of a real batch system beside the bare command (--only NAME, --jobs N,N)",
     ),
-    "merge": (
-        "benchmarks.merge",
-        "the mergers beside cat, hadd or plain uproot (--texts N, --roots N, --quick)",
+    "merge-root": (
+        "benchmarks.merge_root",
+        "1,000 ROOT files merged, beside hadd or plain uproot (--files N, --quick, --json FILE)",
     ),
     "politeness": (
         "benchmarks.politeness",
