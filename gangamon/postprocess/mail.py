@@ -27,6 +27,9 @@ SENDER = "project-ganga-developers@cern.ch"
 #: not asked again: thousands of subjobs that end must not wait for it one by one.
 TIMEOUT, REST = 10.0, 60.0
 
+#: A server that is well does not want this mail.
+_REFUSALS = (smtplib.SMTPRecipientsRefused, smtplib.SMTPSenderRefused, smtplib.SMTPDataError)
+
 #: When a server may be asked again, by its name.
 _resting: dict[str, float] = {}
 
@@ -53,11 +56,14 @@ class Notifier:
             raise TransientError(f"{server}: failed before, not asked for another {left:.0f} s")
         try:
             message = written(str(spec.options.get("address", "")), event)
+        except ValueError as error:
+            raise TransientError(f"address: {error}") from error
+        try:
             with smtplib.SMTP(server, timeout=TIMEOUT) as smtp:
                 smtp.send_message(message)
-        except smtplib.SMTPRecipientsRefused as error:
-            raise TransientError(f"{server}: {error.recipients}") from error
-        except (OSError, ValueError) as error:  # SMTPException is an OSError
+        except _REFUSALS as error:
+            raise TransientError(f"{server}: {type(error).__name__}: {error}") from error
+        except OSError as error:  # SMTPException is one
             _resting[server] = time.monotonic() + REST
             raise TransientError(f"{server}: {type(error).__name__}: {error}") from error
 

@@ -81,6 +81,14 @@ def test_a_refused_recipient_is_an_error_and_the_server_is_asked_again(box: Mail
     until(lambda: len(box.mail) == 1, 60, "it is there")
 
 
+def test_an_address_that_is_none_is_an_error(box: Mailbox) -> None:
+    """Nothing gets into the mail's head by it, and the server is not to blame."""
+    with pytest.raises(TransientError, match="address"):
+        mail.Notifier().tell(spec(box.server, address="me@example.org\nBcc: you"), event())
+    mail.Notifier().tell(spec(box.server), event())
+    until(lambda: len(box.mail) == 1, 60, "it is there")
+
+
 def test_a_server_that_is_away_is_left_alone_for_a_while(box: Mailbox) -> None:
     """Thousands of subjobs that end do not wait for it; another server is not meant."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
