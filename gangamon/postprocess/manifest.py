@@ -50,6 +50,9 @@ def store(target: str, attempt: int, spec: MergerSpec, inputs: str, made: Manife
     """Note a merge beside those of the master's other mergers of the same attempt."""
     entry = {"spec": _spec(spec), "inputs": inputs, "outputs": [list(f) for f in made.files]}
     others = [m for m in _merges(target, attempt) if m["spec"] != entry["spec"]]
+    mine = {path for path, _, _ in made.files}
+    for other in others:  # what it made under these names is overwritten
+        other["outputs"] = [output for output in other["outputs"] if output[0] not in mine]
     body = {"v": _VERSION, "attempt": attempt, "merges": [*others, entry]}
     with disk(target):
         put(os.path.join(target, NAME), json.dumps(body).encode("ascii"))
