@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from gangamon.domain.command import CheckerSpec
 from gangamon.domain.status import JobStatus
 from gangamon.errors import CheckFailed, CheckImpossible, LeftToSession, MergeFailed
+from gangamon.postprocess import verify
 from gangamon.postprocess.custom import CustomChecker, CustomMerger
 from gangamon.protocols import CheckOrder, CodeLimits, Manifest, MergeOrder
 from gangamon.testing.factories import merge_order
@@ -239,6 +241,18 @@ def test_a_killed_worker_takes_its_code_along_and_the_next_one_merges_once(
     assert (job.target / "out.dat").read_text() == "0\n1\n2\n"
     assert job.names() == {"out.dat", "out.dat.merge_summary"}
     assert os.listdir(temporary) == []
+
+
+def test_a_second_merger_may_overwrite_what_the_first_has_made(job: Job) -> None:
+    """As in Ganga: what counts is the last, and the check of what was merged knows it."""
+    job.merge(JOIN)
+    other = job.root / "other.py"
+    other.write_text(JOIN.replace("file.read()", "file.read() * 2"))
+    order = job.order(JOIN)
+    again = replace(order.spec, overwrite=True, options={"module": str(other)})
+    CustomMerger().run(replace(order, spec=again))
+    assert (job.target / "out.dat").read_text() == "0\n0\n1\n1\n2\n2\n"
+    assert verify(str(job.target)) == []
 
 
 @pytest.mark.parametrize(
