@@ -19,6 +19,10 @@ NAMES = {
         "benchmarks.backends.run",
         "one poll of a real batch system beside the bare command (--only NAME, --jobs N,N)",
     ),
+    "merge-root": (
+        "benchmarks.merge_root",
+        "1,000 ROOT files merged, beside hadd or plain uproot (--files N, --quick, --json FILE)",
+    ),
     "politeness": (
         "benchmarks.politeness",
         "queries a minute with 1 to 16 threads and 3 worker processes (--quick, --json FILE)",

@@ -16,7 +16,7 @@ from typing import Any
 
 from gangamon import backends, instance, postprocess
 from gangamon.backends import examine
-from gangamon.domain.command import Command, Enqueue
+from gangamon.domain.command import Command, Enqueue, unknown
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check, Scalar
@@ -162,6 +162,21 @@ class Client:
         """Names of the backends that gangamon has a plugin for."""
         return tuple(backends.names())
 
+    @staticmethod
+    def mergers() -> tuple[str, ...]:
+        """Names of the mergers that gangamon can run."""
+        return postprocess.kinds()
+
+    @staticmethod
+    def checkers() -> tuple[str, ...]:
+        """Likewise."""
+        return postprocess.checkers()
+
+    @staticmethod
+    def notifiers() -> tuple[str, ...]:
+        """Likewise."""
+        return postprocess.notifiers()
+
     def examine(self, lane: Lane) -> Iterator[Finding]:
         """Try a lane's backend for real, from this process. BadInput: there is no such backend, or
         its limits are no good."""
@@ -240,18 +255,9 @@ class Client:
                 f"lane: unknown backend {command.lane.backend!r}; accepted: "
                 + ", ".join(sorted(known))
             )
-        for index, merger in enumerate(command.mergers):
-            if merger.kind not in (kinds := postprocess.kinds()):
-                faults.append(
-                    f"mergers[{index}].kind: got {merger.kind!r}; accepted: "
-                    + ", ".join(sorted(kinds))
-                )
-        for index, checker in enumerate(command.checkers):
-            if checker.kind not in (kinds := postprocess.checkers()):
-                faults.append(
-                    f"checkers[{index}].kind: got {checker.kind!r}; accepted: "
-                    + ", ".join(sorted(kinds))
-                )
+        faults += unknown(
+            command, postprocess.kinds(), postprocess.checkers(), postprocess.notifiers()
+        )
         if faults:
             raise BadInput(faults)
 

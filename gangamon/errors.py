@@ -15,6 +15,7 @@ GangamonError
         MergeFailed         a merger gave up; the message is for the user
         CheckFailed         a job does not pass a checker; the message is for the user
         CheckImpossible     a checker cannot say whether a job passes
+        LeftToSession       a postprocessor needs what only a Ganga session has
         LeaseLost           the claim is no longer ours; what was done must not be committed
 
 No redis, celery or OS exception passes the module that talks to them.
@@ -92,6 +93,10 @@ class CheckFailed(PermanentError):
 
 class CheckImpossible(PermanentError):
     """A checker cannot say whether a job passes. The message is Ganga's own."""
+
+
+class LeftToSession(PermanentError):
+    """A postprocessor needs what only a Ganga session has: it and those after it run there."""
 
 
 class LeaseLost(PermanentError):

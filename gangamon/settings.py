@@ -51,10 +51,13 @@ class Settings:
     fetch_attempts: int
     merge_while_running: bool
     retention_days: float
+    code_seconds: float
+    code_megabytes: int
     flower_enabled: bool
     flower_address: str
     flower_port: int
     notify_command: str
+    notify_webhook: str
     log_level: str
     backends: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     source: str = ""
@@ -115,6 +118,13 @@ def _count(value: Any) -> int:
     return number
 
 
+def _megabytes(value: Any) -> int:
+    number = int(value) if isinstance(value, str) else value
+    if type(number) is not int or not (number == 0 or 64 <= number <= 1 << 24):
+        raise ValueError
+    return number
+
+
 def _port(value: Any) -> int:
     number = int(value) if isinstance(value, str) else value
     if type(number) is not int or not 0 <= number <= 65535:
@@ -153,6 +163,13 @@ def _flag(value: Any) -> bool:
 def _url(value: Any) -> str:
     text = _text(value)
     if text and not text.startswith(("redis://", "rediss://", "unix://")):
+        raise ValueError
+    return text
+
+
+def _webhook(value: Any) -> str:
+    text = _text(value)
+    if text and not text.startswith(("http://", "https://")):
         raise ValueError
     return text
 
@@ -197,10 +214,17 @@ _KEYS: dict[str, _Key] = {
     "workers.retention_days": _Key(
         "retention_days", lambda: 30.0, _days, "days, 0 (never) to 36500"
     ),
+    "workers.code_seconds": _Key(
+        "code_seconds", lambda: 3600.0, _seconds, "seconds, 0.05 to 86400"
+    ),
+    "workers.code_megabytes": _Key(
+        "code_megabytes", lambda: 8192, _megabytes, "0 (no limit) or 64 to 16777216"
+    ),
     "flower.enabled": _Key("flower_enabled", lambda: True, _flag, "true or false"),
     "flower.address": _Key("flower_address", lambda: "127.0.0.1", _text, "an address to bind"),
     "flower.port": _Key("flower_port", lambda: 0, _port, "0 (any free port) to 65535"),
     "notify.command": _Key("notify_command", str, _text, "a command, or ''"),
+    "notify.webhook": _Key("notify_webhook", str, _webhook, "'' or an address http(s)://..."),
 }
 
 

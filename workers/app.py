@@ -6,14 +6,14 @@ whatever is set, so none matters; these make it rare, and recovery quick.
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 
 from celery import Celery
 
 from gangamon import backends, fetchers, instance, postprocess, settings
 from gangamon.dispatch import CeleryQueue
 from gangamon.postprocess import growth, manifest
-from gangamon.protocols import Backend
+from gangamon.protocols import Backend, CodeLimits
 from gangamon.services.alarm import Alarm
 from gangamon.services.check import Check
 from gangamon.services.clock import SystemClock
@@ -110,26 +110,43 @@ class Services:
         )
         journal = FileJournal(settings.journal_dir)
         intake = Intake(
-            store, journal, backends.names, postprocess.kinds, postprocess.checkers, clock
+            store,
+            journal,
+            backends.names,
+            postprocess.kinds,
+            postprocess.checkers,
+            clock,
+            postprocess.notifiers,
         )
         prune = Prune(store, intake, journal, settings.retention_days)
         self.tick = Tick(store, intake, dispatcher, prune)
         watcher = Watcher(store, dispatcher, backend)
         self.poll = Poll(store, keeper, dispatcher, backend, clock, watcher)
-        self.grow = Grow(store, keeper, postprocess.for_kind, growth.forget)
+        limits = CodeLimits(settings.code_seconds, settings.code_megabytes)
+        checker = partial(postprocess.checker, limits=limits)
+        merger = partial(postprocess.for_kind, limits=limits)
+        self.grow = Grow(store, keeper, merger, growth.forget)
         self.fetch = Fetch(
             store,
             keeper,
             dispatcher,
             fetchers.for_backend,
-            postprocess.checker,
+            checker,
             settings.fetch_attempts,
             clock,
             self.grow.every if settings.merge_while_running else lambda _: None,
+            postprocess.notifier,
         )
-        self.merge = Merge(store, keeper, dispatcher, postprocess.for_kind)
-        self.check = Check(store, keeper, dispatcher, manifest.verify, postprocess.checker)
-        self.notify = Notify(store, keeper, dispatcher, settings.notify_command)
+        self.merge = Merge(store, keeper, dispatcher, merger)
+        self.check = Check(store, keeper, dispatcher, manifest.verify, checker)
+        self.notify = Notify(
+            store,
+            keeper,
+            dispatcher,
+            settings.notify_command,
+            settings.notify_webhook,
+            postprocess.notifier,
+        )
 
 
 services = Services(SETTINGS, BROKER, app)

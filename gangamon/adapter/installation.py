@@ -165,14 +165,19 @@ def _patch(chosen: options.Options) -> None:
     """One warning names all that is left alone, and what that means."""
     table = (
         (
-            chosen.PatchTextMerger,
-            patches.patch_text_merger,
-            "TextMerger.execute (text files are merged in the session)",
+            chosen.PatchMergers,
+            patches.patch_mergers,
+            "IMerger.execute (outputs are merged in the session)",
         ),
         (
-            chosen.PatchFileChecker,
-            patches.patch_file_checker,
-            "FileChecker.check (files are checked in the session)",
+            chosen.PatchCheckers,
+            patches.patch_checkers,
+            "IChecker.execute (outputs are checked in the session)",
+        ),
+        (
+            chosen.PatchNotifier,
+            patches.patch_notifier,
+            "Notifier.execute (mails are sent from the session)",
         ),
         (
             chosen.PatchMasterStatus,

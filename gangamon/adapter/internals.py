@@ -85,8 +85,10 @@ RELIED_ON: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
         },
     ),
     ("GangaCore.GPIDev.Lib.Registry.JobRegistry", "JobRegistry", {"getIndexCache": ("obj",)}),
-    ("GangaCore.Lib.Mergers.Merger", "TextMerger", {"execute": ("job", "newstatus")}),
-    ("GangaCore.Lib.Checkers", "FileChecker", {"check": ("job",)}),
+    ("GangaCore.GPIDev.Adapters.IMerger", "IMerger", {"execute": ("job", "newstatus")}),
+    ("GangaCore.Lib.Mergers.Merger", "getMergerObject", {}),
+    ("GangaCore.GPIDev.Adapters.IChecker", "IChecker", {"execute": ("job", "newstatus")}),
+    ("GangaCore.Lib.Notifier.Notifier", "Notifier", {"execute": ("job", "newstatus")}),
 )
 
 #: Attributes of each registry's instances.

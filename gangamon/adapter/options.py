@@ -23,8 +23,9 @@ class Options:
 
     mode: str = GANGAMON
     Enabled: bool = True
-    PatchTextMerger: bool = True
-    PatchFileChecker: bool = True
+    PatchMergers: bool = True
+    PatchCheckers: bool = True
+    PatchNotifier: bool = True
     PatchMasterStatus: bool = True
     PatchFlush: bool = True
     PatchIndexCache: bool = True
@@ -45,8 +46,9 @@ class Options:
 _MEANING = {
     "mode": "gangamon; shadow: Ganga's own monitoring, and gangamon compared with it; off",
     "Enabled": "False: as mode = off",
-    "PatchTextMerger": "False: text is merged in the session, and not by gangamon",
-    "PatchFileChecker": "False: files are checked in the session, and not by gangamon",
+    "PatchMergers": "False: outputs are merged in the session, and not by gangamon",
+    "PatchCheckers": "False: outputs are checked in the session, and not by gangamon",
+    "PatchNotifier": "False: the session mails, and gangamon does not",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 from typing import Any, Protocol
 
-from gangamon.adapter.show.verdicts import takers, verdicts
+from gangamon.adapter.show.verdicts import Verdict, takers, verdicts
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import CheckImpossible
@@ -58,13 +58,12 @@ def fits(method: Any, parameters: tuple[str, ...]) -> bool:
     return version() in TESTED and found == parameters
 
 
-def patch_text_merger() -> bool:
-    """``TextMerger.execute`` takes the service's verdict instead of merging again, but only while
-    the adapter applies that job's final status. False: not the method this was written for."""
+def patch_mergers() -> bool:
+    """``IMerger.execute`` takes the service's verdict instead of merging again, but only while the
+    adapter applies that job's final status. False: not the method this was written for."""
     from GangaCore.GPIDev.Adapters import IMerger
-    from GangaCore.Lib.Mergers.Merger import TextMerger
 
-    stock = TextMerger.execute
+    stock = IMerger.IMerger.execute
     if not fits(stock, ("self", "job", "newstatus")):
         return False
 
@@ -76,34 +75,66 @@ def patch_text_merger() -> bool:
             IMerger.logger.error("%s", verdict.reason)
         return self.success if verdict.ok else self.failure
 
-    TextMerger.execute = execute
-    takers.add("TextMerger")
+    IMerger.IMerger.execute = execute
+    takers.add("IMerger")
     return True
 
 
-def patch_file_checker() -> bool:
-    """``FileChecker.check`` takes the service's verdict instead of reading the files, likewise.
-    False: not the method this was written for."""
-    from GangaCore.Lib.Checkers import FileChecker
-    from GangaCore.Utility.logging import getLogger
+def patch_checkers() -> bool:
+    """``IChecker.execute`` takes the service's verdict instead of checking again, likewise. False:
+    not the method this was written for."""
+    from GangaCore.GPIDev.Adapters.IChecker import IChecker
 
-    logger = getLogger("gangamon")
-    stock = FileChecker.check
-    if not fits(stock, ("self", "job")):
+    stock = IChecker.execute
+    if not fits(stock, ("self", "job", "newstatus")):
         return False
 
-    def check(self: Any, job: Any) -> Any:
+    def execute(self: Any, job: Any, newstatus: Any) -> Any:
         verdict = verdicts.take(self)
-        if verdict is None:
-            return stock(self, job)
-        if verdict.error:
-            raise CheckImpossible(verdict.error)  # Ganga notes it in the debug directory
-        if not verdict.ok:
-            logger.info("%s", verdict.reason)
-        return self.success if verdict.ok else self.failure
+        return stock(self if verdict is None else _Said(self, verdict), job, newstatus)
 
-    FileChecker.check = check
-    takers.add("FileChecker")
+    IChecker.execute = execute
+    takers.add("IChecker")
+    return True
+
+
+class _Said:
+    """A checker whose ``check`` says what the service has said: Ganga's own ``execute`` makes the
+    same of it, its note in the debug directory too."""
+
+    def __init__(self, checker: Any, verdict: Verdict) -> None:
+        self._checker, self._verdict = checker, verdict
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._checker, name)
+
+    def check(self, job: Any) -> Any:
+        from GangaCore.Utility.logging import getLogger
+
+        if self._verdict.error:
+            raise CheckImpossible(self._verdict.error)
+        if not self._verdict.ok:
+            getLogger("gangamon").info("%s", self._verdict.reason)
+        return self._checker.success if self._verdict.ok else self._checker.failure
+
+
+def patch_notifier() -> bool:
+    """``Notifier.execute`` tells nobody of an end that the service has told of, likewise. False:
+    not the method this was written for."""
+    from GangaCore.Lib.Notifier.Notifier import Notifier
+
+    stock = Notifier.execute
+    if not fits(stock, ("self", "job", "newstatus")):
+        return False
+
+    def execute(self: Any, job: Any, newstatus: Any) -> Any:
+        verdict = verdicts.take(self)
+        if verdict is None or verdict.told != newstatus:
+            return stock(self, job, newstatus)
+        return True
+
+    Notifier.execute = execute
+    takers.add("Notifier")
     return True
 
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
@@ -31,13 +32,32 @@ class JobSpec:
 
 @dataclass(frozen=True)
 class MergerSpec:
-    """A merger of the master job. ``kind`` as Ganga names it; fields as Ganga's IMerger."""
+    """A merger of the master job. ``kind`` as Ganga names it; fields as Ganga's IMerger.
+
+    ``options``: what else the kind takes (CustomMerger: module). ``parts``: the mergers that it
+    consists of (SmartMerger), which have none themselves.
+    """
 
     kind: str
     files: tuple[str, ...]
     ignorefailed: bool = False
     overwrite: bool = False
     compress: bool = False
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+    parts: tuple[MergerSpec, ...] = ()
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Its own and those of its parts: what a service must have to run it."""
+        return (self.kind, *(part.kind for part in self.parts))
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For json. A field that came later is left out where it says nothing: a service of the
+        version before does not know it."""
+        body = asdict(self)
+        body["parts"] = [part.plain for part in self.parts]
+        return _without_empty(body, "options", "parts")
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,7 @@ class CheckerSpec:
 
     It checks the subjobs (``check_subjobs``), the master, or the job if it was not split
     (``check_master``): ``files`` are names or patterns, ``search_strings`` regular expressions.
+    ``options``: what else the kind takes (CustomChecker: module).
     """
 
     kind: str
@@ -55,6 +76,7 @@ class CheckerSpec:
     files_must_exist: bool = True
     check_subjobs: bool = True
     check_master: bool = True
+    options: Mapping[str, Scalar] = field(default_factory=dict)
 
     def wanted(self, sub: int) -> bool:
         """Whether it checks this subjob, or job: in Ganga a job that was not split counts as a
@@ -64,7 +86,28 @@ class CheckerSpec:
     @property
     def digest(self) -> str:
         """The same for the same checker only: by it an answer is known to be about it."""
-        return blake2b(repr(sorted(asdict(self).items())).encode(), digest_size=8).hexdigest()
+        return blake2b(repr(sorted(self.plain.items())).encode(), digest_size=8).hexdigest()
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """As a MergerSpec's."""
+        body = asdict(self)
+        body["options"] = dict(sorted(body["options"].items()))
+        return _without_empty(body, "options")
+
+
+@dataclass(frozen=True)
+class NotifierSpec:
+    """Who tells the user of ends: ``kind`` as Ganga names it. ``options``: what that takes
+    (Notifier: address, verbose, smtp, resubmit)."""
+
+    kind: str
+    options: Mapping[str, Scalar] = field(default_factory=dict)
+
+    @property
+    def plain(self) -> dict[str, Any]:
+        """For json."""
+        return asdict(self)
 
 
 @dataclass(frozen=True)
@@ -101,6 +144,7 @@ class Enqueue:
     mergers: tuple[MergerSpec, ...]
     jobs: tuple[JobSpec, ...]
     checkers: tuple[CheckerSpec, ...] = ()
+    notifiers: tuple[NotifierSpec, ...] = ()
     observe: bool = False
 
 
@@ -166,3 +210,30 @@ class Reconcile:
 
 
 Command = Register | Enqueue | Withdraw | Refresh | Pause | Resume | Retry | Reconcile
+
+
+def _without_empty(body: dict[str, Any], *names: str) -> dict[str, Any]:
+    return {key: value for key, value in body.items() if value or key not in names}
+
+
+def unknown(
+    command: Enqueue,
+    mergers: Collection[str],
+    checkers: Collection[str],
+    notifiers: Collection[str],
+) -> list[str]:
+    """One line for each postprocessor of a kind that is none of these."""
+    found = [
+        *(
+            (f"mergers[{n}]", kind, mergers)
+            for n, m in enumerate(command.mergers)
+            for kind in m.kinds
+        ),
+        *((f"checkers[{n}]", c.kind, checkers) for n, c in enumerate(command.checkers)),
+        *((f"notifiers[{n}]", c.kind, notifiers) for n, c in enumerate(command.notifiers)),
+    ]
+    return [
+        f"{where}.kind: got {kind!r}; accepted: {', '.join(sorted(kinds))}"
+        for where, kind, kinds in found
+        if kind not in kinds
+    ]

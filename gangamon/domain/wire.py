@@ -22,6 +22,7 @@ from gangamon.domain.command import (
     Enqueue,
     JobSpec,
     MergerSpec,
+    NotifierSpec,
     Pause,
     Reconcile,
     Refresh,
@@ -56,10 +57,14 @@ def to_wire(command: Command) -> dict[str, Any]:
         body["jobs"] = [
             [j.sub, j.attempt, j.status.value, j.native_id, dict(j.extra)] for j in command.jobs
         ]
-    if isinstance(command, Enqueue) and not command.checkers:
-        del body["checkers"]  # as with rates
-    if isinstance(command, Enqueue) and not command.observe:
-        del body["observe"]
+    if isinstance(command, Enqueue):
+        body["mergers"] = [merger.plain for merger in command.mergers]
+        body["checkers"] = [checker.plain for checker in command.checkers]
+        for name in ("checkers", "notifiers"):
+            if not body[name]:
+                del body[name]  # as with rates
+        if not command.observe:
+            del body["observe"]
     if isinstance(command, Withdraw) and not command.observed:
         del body["observed"]
     if isinstance(command, Register) and not command.rates:
@@ -150,6 +155,11 @@ class _Check:
     def flag(self, key: str, default: bool = False) -> Any:
         return self.field(key, lambda v: isinstance(v, bool), "true or false", default)
 
+    def options(self) -> dict[str, Any]:
+        return dict(
+            self.field("options", _is_extra, "an object of texts, numbers and flags", {}) or {}
+        )
+
     def files(self) -> tuple[str, ...]:
         found = self.field(
             "files",
@@ -182,6 +192,8 @@ def _enqueue(check: _Check) -> dict[str, Any]:
     fields["mergers"] = tuple(_merger(check, i, m) for i, m in enumerate(mergers or ()))
     checkers = check.field("checkers", lambda v: isinstance(v, list), "a list", [])
     fields["checkers"] = tuple(_checker(check, i, c) for i, c in enumerate(checkers or ()))
+    notifiers = check.field("notifiers", lambda v: isinstance(v, list), "a list", [])
+    fields["notifiers"] = tuple(_notifier(check, i, n) for i, n in enumerate(notifiers or ()))
     jobs = check.field(
         "jobs",
         lambda v: isinstance(v, list) and 0 < len(v) <= BATCH_SIZE,
@@ -196,13 +208,21 @@ def _enqueue(check: _Check) -> dict[str, Any]:
     return fields
 
 
-def _merger(check: _Check, index: int, body: object) -> MergerSpec:
-    inner = _Check(body, f"mergers[{index}].", check.faults)
+def _merger(check: _Check, index: int, body: object, list_: str = "mergers") -> MergerSpec:
+    inner = _Check(body, f"{check.where}{list_}[{index}].", check.faults)
     kind = inner.text("kind", _NAME, "a merger's name")
     files = inner.files()
     flags = {key: inner.flag(key) for key in ("ignorefailed", "overwrite", "compress")}
-    inner.nothing_but(("kind", "files", *flags))
-    return MergerSpec(kind=kind, files=files, **flags)
+    inside = ("parts",) if list_ == "mergers" else ()
+    inner.nothing_but(("kind", "files", *flags, "options", *inside))
+    parts = inner.field("parts", lambda v: isinstance(v, list), "a list", []) if inside else ()
+    return MergerSpec(
+        kind=kind,
+        files=files,
+        options=inner.options(),
+        parts=tuple(_merger(inner, i, part, "parts") for i, part in enumerate(parts or ())),
+        **flags,
+    )
 
 
 def _checker(check: _Check, index: int, body: object) -> CheckerSpec:
@@ -217,8 +237,15 @@ def _checker(check: _Check, index: int, body: object) -> CheckerSpec:
     )
     names = ("fail_if_found", "files_must_exist", "check_subjobs", "check_master")
     flags = {name: inner.flag(name, default=True) for name in names}
-    inner.nothing_but(("kind", "files", "search_strings", *names))
-    return CheckerSpec(kind, files, tuple(strings or ()), **flags)
+    inner.nothing_but(("kind", "files", "search_strings", *names, "options"))
+    return CheckerSpec(kind, files, tuple(strings or ()), **flags, options=inner.options())
+
+
+def _notifier(check: _Check, index: int, body: object) -> NotifierSpec:
+    inner = _Check(body, f"notifiers[{index}].", check.faults)
+    kind = inner.text("kind", _NAME, "a notifier's name")
+    inner.nothing_but(("kind", "options"))
+    return NotifierSpec(kind, inner.options())
 
 
 def _job(check: _Check, index: int, body: object) -> JobSpec | None:
@@ -290,7 +317,18 @@ _TYPES: dict[str, Any] = {
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
     "register": (("roots", "rates"), _register),
     "enqueue": (
-        ("master", "total", "name", "lane", "workspace", "mergers", "checkers", "jobs", "observe"),
+        (
+            "master",
+            "total",
+            "name",
+            "lane",
+            "workspace",
+            "mergers",
+            "checkers",
+            "notifiers",
+            "jobs",
+            "observe",
+        ),
         _enqueue,
     ),
     "withdraw": (("master", "subs", "status", "reason", "observed"), _withdraw),

@@ -3,7 +3,8 @@
 ``TARGET/.gangamon-merge.json``::
 
     {"v": 1, "attempt": 1, "merges": [
-      {"spec": [kind, files, ignorefailed, overwrite, compress], "inputs": fingerprint,
+      {"spec": [kind, files, ignorefailed, overwrite, compress, options, if any],
+       "inputs": fingerprint,
        "outputs": [[path, bytes, blake2b-128], ...]}, ...]}       path relative to TARGET
 
 It is written before the outputs get their names. So after a crash in between, an output that
@@ -16,6 +17,7 @@ import errno
 import hashlib
 import json
 import os
+import shutil
 import socket
 import time
 from collections.abc import Iterator, Sequence
@@ -48,6 +50,9 @@ def store(target: str, attempt: int, spec: MergerSpec, inputs: str, made: Manife
     """Note a merge beside those of the master's other mergers of the same attempt."""
     entry = {"spec": as_list(spec), "inputs": inputs, "outputs": [list(f) for f in made.files]}
     others = [m for m in _merges(target, attempt) if m["spec"] != entry["spec"]]
+    mine = {path for path, _, _ in made.files}
+    for other in others:  # what it made under these names is overwritten
+        other["outputs"] = [output for output in other["outputs"] if output[0] not in mine]
     body = {"v": _VERSION, "attempt": attempt, "merges": [*others, entry]}
     with disk(target):
         put(os.path.join(target, NAME), json.dumps(body).encode("ascii"))
@@ -102,7 +107,10 @@ def write_all(file: int, data: bytes | memoryview) -> None:
 
 
 def discard(path: str) -> None:
-    """Remove a temporary, if it has not got its name."""
+    """Remove a temporary, file or directory, if it has not got its name."""
+    if os.path.isdir(path) and not os.path.islink(path):
+        shutil.rmtree(path, ignore_errors=True)
+        return
     with suppress(FileNotFoundError):
         os.unlink(path)
 
@@ -141,7 +149,8 @@ def _abandoned(entry: os.DirEntry[str]) -> bool:
 
 
 def as_list(spec: MergerSpec) -> list[Any]:
-    return [spec.kind, list(spec.files), spec.ignorefailed, spec.overwrite, spec.compress]
+    common = [spec.kind, list(spec.files), spec.ignorefailed, spec.overwrite, spec.compress]
+    return [*common, dict(spec.options)] if spec.options else common
 
 
 def _merges(target: str, attempt: int) -> list[dict[str, Any]]:

@@ -12,12 +12,12 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from gangamon.domain.command import MergerSpec
 from gangamon.domain.status import JobStatus
-from gangamon.errors import MergeFailed, TransientError
+from gangamon.errors import MergeFailed, StorageAway, TransientError
 from gangamon.protocols import MergeOrder
 
 _log = logging.getLogger(__name__)
@@ -148,3 +148,18 @@ def matches(output: str, pattern: str) -> list[str]:
         raise TransientError(f"{output}: {error.strerror}") from error
     found = glob.glob(os.path.join(glob.escape(output), pattern))
     return [path for path in found if not os.path.basename(path).startswith(OURS)]
+
+
+def files_of(output: str, patterns: Sequence[str]) -> tuple[list[str], str]:
+    """The files of a checker that are there, and the first pattern that none of them matches, as a
+    path. StorageAway if the directory of ``output`` is not there."""
+    if not os.path.isdir(os.path.dirname(output)):
+        raise StorageAway(f"{output}: its directory is not there; not mounted?")
+    paths: list[str] = []
+    missing = ""
+    for pattern in patterns:
+        here = matches(output, pattern)
+        paths += here
+        if not here:
+            missing = missing or os.path.join(output, pattern)
+    return paths, missing

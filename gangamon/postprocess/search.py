@@ -15,7 +15,7 @@ import re
 import stat
 
 from gangamon.errors import CheckFailed, CheckImpossible, StorageAway
-from gangamon.postprocess.plan import matches
+from gangamon.postprocess.plan import files_of
 from gangamon.protocols import CheckOrder
 
 #: What a storage that is away says; the file itself is not to blame.
@@ -34,10 +34,10 @@ class FileChecker:
             raise _impossible("No searchStrings specified, FileChecker will do nothing!")
         if not spec.files:
             raise _impossible("No files specified, FileChecker will do nothing!")
-        found, missing = _found(order)
-        if not found:
+        paths, missing = files_of(order.output, spec.files)
+        if not paths:
             raise _impossible("None of the files to check exist, FileChecker will do nothing!")
-        for path in found:
+        for path in paths:
             for string in spec.search_strings:
                 if _has(path, string, spec.fail_if_found) is spec.fail_if_found:
                     raise CheckFailed(
@@ -49,20 +49,6 @@ class FileChecker:
                 f"The files {missing} does not exist, FileChecker will fail job({order.fqid}) (to "
                 "ignore missing files set filesMustExist to False)"
             )
-
-
-def _found(order: CheckOrder) -> tuple[list[str], str]:
-    """The files that are there, and the first pattern that none of them matches, as a path."""
-    if not os.path.isdir(os.path.dirname(order.output)):
-        raise StorageAway(f"{order.output}: its directory is not there; not mounted?")
-    found: list[str] = []
-    missing = ""
-    for pattern in order.spec.files:
-        here = matches(order.output, pattern)
-        found += here
-        if not here:
-            missing = missing or os.path.join(order.output, pattern)
-    return found, missing
 
 
 def _has(path: str, string: str, once: bool) -> bool:

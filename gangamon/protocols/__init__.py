@@ -18,11 +18,14 @@ from gangamon.protocols.backend import (
 from gangamon.protocols.output import (
     Checker,
     CheckOrder,
+    CodeLimits,
+    Event,
     Fetcher,
     FetchOrder,
     Growing,
     Manifest,
     MergeOrder,
+    Notifier,
     PostProcessor,
 )
 from gangamon.protocols.push import News, Push
@@ -57,8 +60,10 @@ __all__ = [
     "Checker",
     "Claim",
     "Clock",
+    "CodeLimits",
     "Committed",
     "DeadLetter",
+    "Event",
     "Examined",
     "FetchOrder",
     "Fetchable",
@@ -74,6 +79,7 @@ __all__ = [
     "Master",
     "MergeOrder",
     "News",
+    "Notifier",
     "Outcome",
     "Polite",
     "PollItem",

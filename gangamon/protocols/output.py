@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from gangamon.domain.command import CheckerSpec, MergerSpec
+from gangamon.domain.command import CheckerSpec, MergerSpec, NotifierSpec
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
@@ -64,13 +64,14 @@ class MergeOrder:
 
 
 class PostProcessor(Protocol):
-    """A merger. ``kind`` is Ganga's class name."""
+    """A merger. ``kind`` is Ganga's class name. One with an attribute ``limits`` is given the
+    CodeLimits of the settings."""
 
     kind: str
 
     def run(self, order: MergeOrder) -> Manifest:
         """What was written, relative to ``target``. Raises MergeFailed with the text Ganga
-        would log, TransientError to be tried again."""
+        would log, TransientError to be tried again, LeftToSession."""
         ...
 
 
@@ -89,21 +90,62 @@ class Growing(PostProcessor, Protocol):
 
 
 @dataclass(frozen=True)
+class CodeLimits:
+    """What a user's code, or a command run for a merge, may take: wall clock seconds, and megabytes
+    of address space of each of its processes (0: no limit)."""
+
+    seconds: float = 3600.0
+    megabytes: int = 8192
+
+
+@dataclass(frozen=True)
 class CheckOrder:
-    """Check what lies in ``output``, the output directory of a job, subjob or master."""
+    """Check what lies in ``output``, the output directory of a job, subjob or master.
+
+    ``name``: the master's. ``subjobs``: of a master, as MergeOrder.inputs.
+    """
 
     fqid: str
     spec: CheckerSpec
     output: str
+    name: str = ""
+    subjobs: Sequence[tuple[str, JobStatus, str]] = ()
 
 
 class Checker(Protocol):
-    """A checker. ``kind`` is Ganga's class name."""
+    """A checker. ``kind`` is Ganga's class name. ``limits``: as a PostProcessor's."""
 
     kind: str
 
     def check(self, order: CheckOrder) -> None:
         """Returns if the job passes. Raises CheckFailed with Ganga's reason if it does not,
         CheckImpossible with what Ganga would write into ``checker_errors.txt`` if that cannot be
-        said (the job passes then, as in Ganga), TransientError to be tried again."""
+        said (the job passes then, as in Ganga), TransientError to be tried again,
+        LeftToSession."""
+        ...
+
+
+@dataclass(frozen=True)
+class Event:
+    """A job, subjob or master has ended. ``id`` is the same however often it is told."""
+
+    id: str
+    fqid: str
+    name: str
+    status: JobStatus
+    subjobs: Mapping[JobStatus, int]
+    reason: str = ""
+
+
+class Notifier(Protocol):
+    """A notifier. ``kind`` is Ganga's class name."""
+
+    kind: str
+
+    def wanted(self, spec: NotifierSpec, event: Event) -> bool:
+        """Whether the user wants to be told."""
+        ...
+
+    def tell(self, spec: NotifierSpec, event: Event) -> None:
+        """Tell them, within seconds. Raises TransientError if that cannot be done now."""
         ...

@@ -6,7 +6,15 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gangamon.domain.command import CheckerSpec, Enqueue, JobSpec, MergerSpec, Register, Withdraw
+from gangamon.domain.command import (
+    CheckerSpec,
+    Enqueue,
+    JobSpec,
+    MergerSpec,
+    NotifierSpec,
+    Register,
+    Withdraw,
+)
 from gangamon.domain.effect import Stage
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
@@ -47,6 +55,7 @@ class Master:
     wish: float | None = None
     checkers: tuple[CheckerSpec, ...] = ()
     observe: bool = False
+    notifiers: tuple[NotifierSpec, ...] = ()
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""

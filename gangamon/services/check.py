@@ -40,9 +40,16 @@ class Check(MasterStage):
         made = any(result["files"] for result in merged)
         problems = self._verify(master.output(UNSPLIT)) if made else []
         result: dict[str, Any] = {"ok": not problems, "problems": problems}
-        if problems or verdict(master, master.results) is not JobStatus.COMPLETED:
+        left = any(result.get("left") for result in merged)  # Ganga checks what it has merged
+        if problems or left or verdict(master, master.results) is not JobStatus.COMPLETED:
             return result
-        if checks := run_checks(self._checker, master, UNSPLIT):
+        subjobs = self._subjobs(master) if master.checkers else []
+        if checks := run_checks(self._checker, master, UNSPLIT, subjobs):
             result["checks"] = [asdict(check) for check in checks]
             result["ok"] = all(check.ok for check in checks)
         return result
+
+    def _subjobs(self, master: Master) -> list[tuple[str, JobStatus, str]]:
+        jobs = self.store.jobs(master, None)
+        subs = [] if UNSPLIT in jobs else sorted(jobs)
+        return [(jobs[s].fqid, jobs[s].status, master.output(s)) for s in subs]

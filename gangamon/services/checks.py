@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gangamon.domain.observation import Check
-from gangamon.errors import CheckFailed, CheckImpossible, TransientError
+from gangamon.domain.status import JobStatus
+from gangamon.errors import CheckFailed, CheckImpossible, LeftToSession, TransientError
 from gangamon.protocols import Checker, CheckOrder, Master
 
 log = logging.getLogger(__name__)
 
 
-def run_checks(checker: Callable[[str], Checker], master: Master, sub: int) -> tuple[Check, ...]:
-    """What they say of the outputs of a subjob, or of the master or job itself (sub UNSPLIT).
+def run_checks(
+    checker: Callable[[str], Checker],
+    master: Master,
+    sub: int,
+    subjobs: Sequence[tuple[str, JobStatus, str]] = (),
+) -> tuple[Check, ...]:
+    """What they say of the outputs of a subjob, or of the master or job itself (sub UNSPLIT);
+    ``subjobs``: a master's, as in CheckOrder.
 
     After one that fails none is asked, for Ganga asks only about jobs that have completed
-    (IChecker.py:37, 8.7.12). Where one breaks by a bug it and those after it are left out: the
-    session, which finds no word of ours, has Ganga's own run. Raises TransientError.
+    (IChecker.py:37, 8.7.12). Where one needs a session, or breaks by a bug, it and those after it
+    are left out: the session, which finds no word of ours, has Ganga's own run. Raises
+    TransientError.
     """
     said: list[Check] = []
     for spec in master.checkers:
@@ -25,11 +33,15 @@ def run_checks(checker: Callable[[str], Checker], master: Master, sub: int) -> t
             continue
         reason = error = ""
         try:
-            checker(spec.kind).check(CheckOrder(master.fqid(sub), spec, master.output(sub)))
+            order = CheckOrder(master.fqid(sub), spec, master.output(sub), master.name, subjobs)
+            checker(spec.kind).check(order)
         except CheckFailed as failed:
             reason = str(failed)
         except CheckImpossible as impossible:
             error = str(impossible)
+        except LeftToSession as left:
+            log.info("%s of job %s is left to the session: %s", spec.kind, master.fqid(sub), left)
+            break
         except TransientError:
             raise
         except Exception:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 
 from gangamon.domain.command import UNSPLIT
+from gangamon.domain.job import Job
 from gangamon.domain.observation import Check, Fetched
 from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
@@ -22,11 +23,13 @@ from gangamon.protocols import (
     FetchOrder,
     JobStore,
     Master,
+    Notifier,
 )
 from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
+from gangamon.services.tell import decided, subjob_event, tell
 
 log = logging.getLogger(__name__)
 
@@ -53,6 +56,7 @@ class Fetch:
         attempts: int,
         clock: Clock,
         grows: Callable[[Master], float | None] = lambda _: None,
+        notifier: Callable[[str], Notifier] | None = None,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -62,6 +66,7 @@ class Fetch:
         self._attempts = attempts
         self._clock = clock
         self._grows = grows
+        self._notifier = notifier
 
     def run(self, token: str, worker: str) -> int:
         """Jobs that reached their final status."""
@@ -99,6 +104,7 @@ class Fetch:
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
+        self._tell(wanted, fetched, step.job)
         changes = [Change(sub, job, step)]
         grow = self._grows(master)
         done = self._store.commit(claim.token, member, master, changes, None, grow=grow)
@@ -133,6 +139,17 @@ class Fetch:
             log.warning("fetch of %s put off for %.0f s: %s", order.fqid, wait, error)
             self._store.postpone(claim.token, claim.queue, member, wait)
             return None
+
+    def _tell(self, wanted: Fetchable, fetched: Fetched, job: Job) -> None:
+        """Of a subjob's end, before it is committed: if we die in between, it is told again."""
+        master, sub = wanted.master, wanted.sub
+        if self._notifier is None or not master.notifiers or master.observe or sub == UNSPLIT:
+            return
+        if fetched.ok and wanted.job.verdict is JobStatus.COMPLETED:
+            checkers = [spec for spec in master.checkers if spec.wanted(sub)]
+            if not decided(checkers, fetched.checks):
+                return
+        tell(self._notifier, master, subjob_event(master, job))
 
     def _checks(self, wanted: Fetchable) -> tuple[Check, ...]:
         """Of a subjob that is about to be completed. A job that was not split is checked as a

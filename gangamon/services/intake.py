@@ -20,6 +20,7 @@ from gangamon.domain.command import (
     Resume,
     Retry,
     Withdraw,
+    unknown,
 )
 from gangamon.domain.observation import Withdrawn
 from gangamon.domain.status import JobStatus
@@ -45,12 +46,14 @@ class Intake:
         mergers: Callable[[], Collection[str]],
         checkers: Callable[[], Collection[str]],
         clock: Clock,
+        notifiers: Callable[[], Collection[str]] = tuple,
     ) -> None:
         self._store = store
         self._journal = journal
         self._backends = backends
         self._mergers = mergers
         self._checkers = checkers
+        self._notifiers = notifiers
         self._clock = clock
 
     def run(self) -> int:
@@ -178,18 +181,7 @@ class Intake:
                 f"lane: unknown backend {command.lane.backend!r}; "
                 f"accepted: {', '.join(sorted(known))}"
             )
-        for index, merger in enumerate(command.mergers):
-            if merger.kind not in (kinds := self._mergers()):
-                faults.append(
-                    f"mergers[{index}].kind: got {merger.kind!r}; "
-                    f"accepted: {', '.join(sorted(kinds))}"
-                )
-        for index, checker in enumerate(command.checkers):
-            if checker.kind not in (kinds := self._checkers()):
-                faults.append(
-                    f"checkers[{index}].kind: got {checker.kind!r}; "
-                    f"accepted: {', '.join(sorted(kinds))}"
-                )
+        faults += unknown(command, self._mergers(), self._checkers(), self._notifiers())
         roots = self._store.roots(owner, command.repository)
         if roots is None:
             return [

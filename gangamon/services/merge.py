@@ -8,7 +8,7 @@ from typing import Any
 from gangamon.domain.command import UNSPLIT, MergerSpec
 from gangamon.domain.effect import Stage
 from gangamon.domain.status import JobStatus
-from gangamon.errors import PermanentError
+from gangamon.errors import LeftToSession, PermanentError
 from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
@@ -31,7 +31,8 @@ def order(
 
 
 class Merge(MasterStage):
-    """``mergers``: one of {kind, ok, reason, files} for each, in the order of the job's list."""
+    """``mergers``: one of {kind, ok, reason, files} for each, in the order of the job's list. From
+    the first on that needs a session they have ``left`` besides: the session runs them."""
 
     stage = Stage.MERGE
 
@@ -58,12 +59,16 @@ class Merge(MasterStage):
         states = self.store.states(master)
         if UNSPLIT in states:  # Ganga merges subjobs only
             return {"ok": True, "mergers": []}
-        results = []
+        results: list[dict[str, Any]] = []
         for spec in master.mergers:
             result: dict[str, Any] = {"kind": spec.kind, "ok": True, "reason": "", "files": []}
             given = order(master, spec, states)
             try:
                 result["files"] = [name for name, _, _ in self._merger(spec.kind).run(given).files]
+            except LeftToSession as error:
+                left = {"ok": True, "reason": str(error), "files": [], "left": True}
+                results += [{"kind": s.kind, **left} for s in master.mergers[len(results) :]]
+                break
             except PermanentError as error:
                 result.update(ok=False, reason=str(error))
             results.append(result)

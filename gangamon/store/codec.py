@@ -8,7 +8,7 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any, cast
 
-from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec
+from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec, NotifierSpec
 from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check
@@ -135,8 +135,18 @@ def dump_update(sub: int, job: Job, attributes: str) -> str:
     return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
 
 
-def dump_parts(parts: Sequence[MergerSpec | CheckerSpec]) -> str:
-    return dumps([asdict(part) for part in parts])
+def dump_parts(parts: Sequence[MergerSpec | CheckerSpec | NotifierSpec]) -> str:
+    return dumps([part.plain for part in parts])
+
+
+def _merger(body: Mapping[str, Any]) -> MergerSpec:
+    parts = tuple(_merger(part) for part in body.get("parts", ()))
+    return MergerSpec(**{**body, "files": tuple(body["files"]), "parts": parts})
+
+
+def _checker(body: Mapping[str, Any]) -> CheckerSpec:
+    lists = {name: tuple(body[name]) for name in ("files", "search_strings")}
+    return CheckerSpec(**{**body, **lists})
 
 
 def load_master(
@@ -148,20 +158,8 @@ def load_master(
     rates: Mapping[str, float],
 ) -> Master:
     lane = Lane.parse(fields["lane"])
-    mergers = tuple(
-        MergerSpec(**{**merger, "files": tuple(merger["files"])})
-        for merger in json.loads(fields["mergers"])
-    )
-    checkers = tuple(
-        CheckerSpec(
-            **{
-                **checker,
-                "files": tuple(checker["files"]),
-                "search_strings": tuple(checker["search_strings"]),
-            }
-        )
-        for checker in json.loads(fields.get("checkers", "[]"))
-    )
+    mergers = tuple(_merger(merger) for merger in json.loads(fields["mergers"]))
+    checkers = tuple(_checker(checker) for checker in json.loads(fields.get("checkers", "[]")))
     return Master(
         owner=owner,
         repository=repository,
@@ -184,4 +182,5 @@ def load_master(
         wish=rates.get(lane.backend),
         checkers=checkers,
         observe=fields.get("observe", "") == "1",
+        notifiers=tuple(NotifierSpec(**one) for one in json.loads(fields.get("notifiers", "[]"))),
     )

@@ -70,6 +70,7 @@ class Intake(Reads):
             "mergers": codec.dump_parts(command.mergers),
             "checkers": codec.dump_parts(command.checkers),
             "observe": "1" if command.observe else "",
+            "notifiers": codec.dump_parts(command.notifiers),
         }
         args: list[str | int | float] = [
             entry,

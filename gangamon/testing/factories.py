@@ -58,8 +58,8 @@ def fetch_order(target: str, roots: Sequence[str], **fields: Any) -> FetchOrder:
 
 
 def merge_order(
-    target: str, inputs: Sequence[tuple[str, JobStatus, str]], *files: str, **flags: bool
+    target: str, inputs: Sequence[tuple[str, JobStatus, str]], *files: str, **flags: Any
 ) -> MergeOrder:
-    """``inputs``: (fqid, status, output directory); ``flags``: those of MergerSpec."""
+    """``inputs``: (fqid, status, output directory); ``flags``: other fields of MergerSpec."""
     spec = MergerSpec("TextMerger", files, **flags)
     return MergeOrder("42", 1, spec, target, inputs)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gangamon.domain.cadence import Cadence
+from gangamon.domain.command import NotifierSpec
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Observation, Seen
 from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy
-from gangamon.protocols import FetchOrder, Limits, Manifest, MergeOrder, PollItem
+from gangamon.protocols import Event, FetchOrder, Limits, Manifest, MergeOrder, PollItem
 
 SUBMITTED = Seen("PD", JobStatus.SUBMITTED, "script")
 RUNNING = Seen("R", JobStatus.RUNNING, "script", site="node1", attributes={"id": 5})
@@ -77,6 +78,23 @@ class ScriptedMerger:
         self.orders.append(order)
         self.does(order)
         return Manifest(tuple((name, 1, "00") for name in order.spec.files))
+
+
+class ScriptedNotifier:
+    """Tells nobody, and keeps what it was to tell; ``does`` may raise."""
+
+    kind = "Notifier"
+
+    def __init__(self) -> None:
+        self.told: list[Event] = []
+        self.does: Callable[[Event], None] = lambda _: None
+
+    def wanted(self, spec: NotifierSpec, event: Event) -> bool:
+        return True
+
+    def tell(self, spec: NotifierSpec, event: Event) -> None:
+        self.told.append(event)
+        self.does(event)
 
 
 def _answer(script: Mapping[str, Observation], items: Sequence[PollItem]) -> dict[str, Observation]:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from gangamon.domain.command import CheckerSpec, Enqueue, JobSpec, MergerSpec, Register, Withdraw
+from gangamon.domain.command import (
+    CheckerSpec,
+    Enqueue,
+    JobSpec,
+    MergerSpec,
+    NotifierSpec,
+    Register,
+    Withdraw,
+)
 from gangamon.domain.lane import Lane
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import JobStore, Master
@@ -29,6 +37,7 @@ def enqueue(
     workspace: str = "/data/7",
     lane: Lane = LANE,
     checkers: tuple[CheckerSpec, ...] = (),
+    notifiers: tuple[NotifierSpec, ...] = (),
 ) -> Enqueue:
     specs = [spec(sub) for sub in range(jobs)] if isinstance(jobs, int) else jobs
     return Enqueue(
@@ -42,6 +51,7 @@ def enqueue(
         mergers,
         tuple(specs),
         checkers,
+        notifiers,
     )
 
 

@@ -31,7 +31,12 @@ from gangamon.services.tick import Tick
 from gangamon.store.inbox import ClientStore
 from gangamon.store.journal import FileJournal
 from gangamon.store.redis import RedisStore
-from tests.support.backend import ScriptedBackend, ScriptedFetcher, ScriptedMerger
+from tests.support.backend import (
+    ScriptedBackend,
+    ScriptedFetcher,
+    ScriptedMerger,
+    ScriptedNotifier,
+)
 from tests.support.commands import LANE, OWNER, REPOSITORY, enqueue, register, the_master
 from tests.support.waiting import until
 
@@ -79,6 +84,7 @@ class Rig:
         folder: Path,
         lease: float = 3600.0,
         notify: str = "",
+        webhook: str = "",
         connection: redis.Redis | None = None,
     ) -> None:
         self.folder = folder
@@ -90,6 +96,7 @@ class Rig:
         self.backend = ScriptedBackend()
         self.fetcher = ScriptedFetcher()
         self.merger = ScriptedMerger()
+        self.notifier = ScriptedNotifier()
         self.problems: list[str] = []
         self.journal: Journal = FileJournal(folder / "journal")
         self.keeper = LeaseKeeper(self.store, lease)
@@ -105,6 +112,7 @@ class Rig:
             postprocess.checker,
             3,
             self.clock,
+            lambda _: self.notifier,
         )
         self.merge = Merge(self.store, self.keeper, self.dispatcher, lambda _: self.merger)
         self.check = Check(
@@ -114,7 +122,9 @@ class Rig:
             lambda _: self.problems,
             postprocess.checker,
         )
-        self.notify = Notify(self.store, self.keeper, self.dispatcher, notify)
+        self.notify = Notify(
+            self.store, self.keeper, self.dispatcher, notify, webhook, lambda _: self.notifier
+        )
 
     def new_intake(self, journal: Journal, store: RedisStore | None = None) -> Intake:
         return Intake(
@@ -124,6 +134,7 @@ class Rig:
             lambda: ["TextMerger"],
             postprocess.checkers,
             self.clock,
+            lambda: ["Notifier"],
         )
 
     def load(self, name: str) -> Backend:

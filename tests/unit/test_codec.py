@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.job import Entry, Evidence, Job
 from gangamon.domain.observation import Check
 from gangamon.domain.status import JobStatus
@@ -69,3 +70,15 @@ def test_an_update_is_json(evidence: Evidence | None) -> None:
     text = codec.dump_update(3, job, codec.dumps(dict(job.attributes)))
     times = [2.5, 1.5] if evidence else [None, None]
     assert json.loads(text) == [3, job.attempt, job.restart, "running", {"queue": 'a"b'}, *times]
+
+
+def test_postprocessors_come_back() -> None:
+    """With what their kinds take, and the parts of a merger."""
+    part = MergerSpec("RootMerger", ("b.root",), overwrite=True, options={"args": "-O"})
+    mergers = (
+        part,
+        MergerSpec("SmartMerger", ("b.root",), options={"refusal": "x"}, parts=(part,)),
+    )
+    checkers = (CheckerSpec("CustomChecker", (), (), False, options={"module": "/m.py"}),)
+    assert tuple(map(codec._merger, json.loads(codec.dump_parts(mergers)))) == mergers
+    assert tuple(map(codec._checker, json.loads(codec.dump_parts(checkers)))) == checkers

@@ -130,6 +130,7 @@ class Enqueuer:
             **specs.head(watched, master, len(subjobs), lane),
             "mergers": tuple(s for _, s in processors.mergers(master)) if len(subjobs) else (),
             "checkers": tuple(s for _, s in processors.checkers(master)),
+            "notifiers": tuple(s for _, s in processors.notifiers(master)),
         }
         if watched.fresh and not watched.attempts and all(job.attempt == 1 for job in jobs):
             # jobs.clean() starts Ganga's numbers anew: what the service may know under this one is

@@ -5,30 +5,40 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from GangaCore.GPIDev.Adapters.IChecker import IChecker
+from GangaCore.GPIDev.Adapters.IMerger import IMerger
 from GangaCore.GPIDev.Base.Proxy import getName
+from GangaCore.Lib.Notifier.Notifier import Notifier
+from GangaCore.Utility.Config import getConfig
 from GangaCore.Utility.logging import getLogger
 
+from gangamon.adapter.handover import checkers as checker_specs
+from gangamon.adapter.handover import mergers as merger_specs
 from gangamon.adapter.show.verdicts import Verdict, takers
 from gangamon.adapter.watch.reader import postprocessors
-from gangamon.domain.command import CheckerSpec, MergerSpec
-from gangamon.domain.observation import Check
+from gangamon.client import Client
+from gangamon.domain.command import CheckerSpec, MergerSpec, NotifierSpec
+from gangamon.domain.observation import Check, Scalar
+from gangamon.services.tell import decided
 
 logger = getLogger("gangamon")
 
-Spec = MergerSpec | CheckerSpec
+Spec = MergerSpec | CheckerSpec | NotifierSpec
+
+#: In this order the service runs them, and Ganga sorts them.
+_ORDER = (MergerSpec, CheckerSpec, NotifierSpec)
 
 
 def ours(job: Any) -> list[tuple[Any, Spec]]:
     """(Ganga's object, what the service is to do) in Ganga's order, up to the first that gangamon
-    cannot run: what stands after that may need what it makes. The service merges first and checks
-    then, as Ganga sorts them; so a merger after a checker is Ganga's too."""
+    cannot run, or would run earlier: what stands after that may need what it makes."""
     found: list[tuple[Any, Spec]] = []
+    rank = 0
     for processor in postprocessors(job):
-        spec = _spec(processor)
-        if spec is None:
+        spec = _spec(processor, job)
+        if spec is None or _ORDER.index(type(spec)) < rank:
             break
-        if isinstance(spec, MergerSpec) and found and isinstance(found[-1][1], CheckerSpec):
-            break
+        rank = _ORDER.index(type(spec))
         found.append((processor, spec))
     return found
 
@@ -41,18 +51,26 @@ def checkers(job: Any) -> list[tuple[Any, CheckerSpec]]:
     return [(p, spec) for p, spec in ours(job) if isinstance(spec, CheckerSpec)]
 
 
+def notifiers(job: Any) -> list[tuple[Any, NotifierSpec]]:
+    if not any(isinstance(p, Notifier) for p in postprocessors(job)):
+        return []  # the common case, at every end of a subjob
+    return [(p, spec) for p, spec in ours(job) if isinstance(spec, NotifierSpec)]
+
+
 def merge_verdicts(master: Any, answers: Sequence[Mapping[str, Any]]) -> list[tuple[Any, Verdict]]:
-    """The service's answers beside the job's mergers; empty if they do not match, so that Ganga
-    runs its own."""
+    """The service's answers beside the job's mergers, up to the first that is of another kind, or
+    was left to the session. What it was not sent (the job was changed since, or handed over by a
+    gangamon that did not know the kind) is Ganga's to run."""
+    found = []
     sent = mergers(master)
-    if len(sent) != len(answers):
-        if answers:
-            logger.warning("job %s: its mergers were changed: Ganga merges itself", master.id)
-        return []
-    return [
-        (p, Verdict(bool(a.get("ok")), str(a.get("reason") or "the merge failed")))
-        for (p, _), a in zip(sent, answers, strict=True)
-    ]
+    for (processor, spec), answer in zip(sent, answers, strict=False):
+        if answer.get("left") or answer.get("kind") != spec.kind:
+            break
+        reason = str(answer.get("reason") or "the merge failed")
+        found.append((processor, Verdict(bool(answer.get("ok")), reason)))
+    if answers and len(found) < len(sent):
+        logger.warning("job %s: not all of its mergers have run: Ganga runs the rest", master.id)
+    return found
 
 
 def check_verdicts(job: Any, checks: Sequence[Check], sub: int) -> list[tuple[Any, Verdict]]:
@@ -68,46 +86,36 @@ def check_verdicts(job: Any, checks: Sequence[Check], sub: int) -> list[tuple[An
     return found
 
 
-def _spec(processor: Any) -> Spec | None:
-    name = str(getName(processor))
-    make = {"TextMerger": _text_merger, "FileChecker": _file_checker}.get(name)
-    return make(processor) if make is not None and name in takers else None
+def told(job: Any, status: str, checks: Sequence[Check], sub: int) -> list[tuple[Any, Verdict]]:
+    """For the job's notifiers, if the service has told of its end: of every one that it has decided
+    by itself. Where a session decides otherwise, that tells by itself."""
+    found = notifiers(job)
+    if not found:
+        return []
+    wanted = [spec for _, spec in checkers(job) if spec.wanted(sub)]
+    if status == "completed" and not decided(wanted, checks):
+        return []
+    return [(p, Verdict(True, told=status)) for p, _ in found]
 
 
-def _text_merger(merger: Any) -> MergerSpec | None:
-    files = _inside(merger.files)
-    if files is None:
+def _spec(processor: Any, job: Any) -> Spec | None:
+    if isinstance(processor, IMerger):
+        return merger_specs.spec(processor) if "IMerger" in takers else None
+    if isinstance(processor, IChecker):
+        return checker_specs.spec(processor) if "IChecker" in takers else None
+    if str(getName(processor)) == "Notifier" and "Notifier" in takers:
+        return _notifier(processor, job)
+    return None
+
+
+def _notifier(notifier: Any, job: Any) -> NotifierSpec | None:
+    """None without an address: whatever Ganga makes of that."""
+    if "Notifier" not in Client.notifiers() or not str(notifier.address):
         return None
-    return MergerSpec(
-        "TextMerger",
-        files,
-        ignorefailed=bool(merger.ignorefailed),
-        overwrite=bool(merger.overwrite),
-        compress=bool(merger.compress),
-    )
-
-
-def _file_checker(checker: Any) -> CheckerSpec | None:
-    """None also for what Ganga takes and makes something odd of: a string for a list, numbers."""
-    files, strings = _inside(checker.files), _texts(checker.searchStrings)
-    flags = (
-        checker.failIfFound, checker.filesMustExist, checker.checkSubjobs, checker.checkMaster,
-    )  # fmt: skip
-    if files is None or strings is None or not all(type(flag) is bool for flag in flags):
-        return None
-    return CheckerSpec("FileChecker", files, strings, *flags)
-
-
-def _inside(names: Any) -> tuple[str, ...] | None:
-    """Names of files below a job's output directory; None if one is not."""
-    files = _texts(names)
-    if files is None or any(not f or f.startswith("/") or ".." in f.split("/") for f in files):
-        return None
-    return files
-
-
-def _texts(values: Any) -> tuple[str, ...] | None:
-    if isinstance(values, str):
-        return None
-    found = tuple(values)
-    return found if all(isinstance(text, str) for text in found) else None
+    options: dict[str, Scalar] = {
+        "address": str(notifier.address),
+        "verbose": notifier.verbose is True,
+        "smtp": str(getConfig("Configuration")["SMTPHost"]),
+        "resubmit": job.do_auto_resubmit is not False,
+    }
+    return NotifierSpec("Notifier", options)

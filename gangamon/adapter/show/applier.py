@@ -11,7 +11,7 @@ from GangaCore.GPIDev.Lib.Job.Job import Job
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover.enqueuer import PAUSE
-from gangamon.adapter.handover.processors import check_verdicts
+from gangamon.adapter.handover.processors import check_verdicts, told
 from gangamon.adapter.repository.backlog import Backlog
 from gangamon.adapter.repository.flush import patch
 from gangamon.adapter.repository.writer import Writer
@@ -189,12 +189,14 @@ def transition(job: Any, update: Any) -> None:
     new = _after(old, update)
     if new == old:
         return
-    if update.status in FINAL and update.checks:
-        # It was checked because it would be completed: Ganga's transition makes the same of it.
-        with verdicts.holding(check_verdicts(job, update.checks, update.sub)):
-            job.updateStatus("completed", update_master=False)
-    elif update.status in FINAL:
-        job.updateStatus(new, update_master=False)
+    if update.status in FINAL:
+        said = told(job, new, update.checks, update.sub)
+        if update.checks:
+            # It was checked because it would be completed: Ganga's transition makes the same of it.
+            said += check_verdicts(job, update.checks, update.sub)
+            new = "completed"
+        with verdicts.holding(said):
+            job.updateStatus(new, update_master=False)
     elif job.master is None:
         job.updateStatus(new)  # which says so at the prompt
     else:

@@ -7,7 +7,7 @@ from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.handover.processors import check_verdicts, merge_verdicts
+from gangamon.adapter.handover.processors import check_verdicts, merge_verdicts, told
 from gangamon.adapter.show.applier import Applier
 from gangamon.adapter.show.times import master_times
 from gangamon.adapter.show.verdicts import verdicts
@@ -55,6 +55,11 @@ class Finisher:
             logger.error("job %s: %s", watched.id, problem)
         failed = any(not verdict.ok for _, verdict in given) or any(not c.ok for c in checks)
         status = self._status(watched, view.final.status, failed)
+        notified = view.final.results.get("notify") or {}
+        if "problems" in notified:
+            given += told(master, view.final.status.value, checks, UNSPLIT)
+        for problem in notified.get("problems", ()):
+            logger.error("job %s: %s", watched.id, problem)
         self._applier.backlog.keep(master)
         self.busy = True
         try:

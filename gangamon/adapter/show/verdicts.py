@@ -11,11 +11,13 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` is what Ganga would have logged. ``error``: what Ganga's own would have raised."""
+    """``reason`` is what Ganga would have logged. ``error``: what Ganga's own would have raised.
+    ``told``: the status that a notifier has told of."""
 
     ok: bool
     reason: str = ""
     error: str = ""
+    told: str = ""
 
 
 class Verdicts(threading.local):
@@ -45,6 +47,6 @@ class Verdicts(threading.local):
 
 verdicts = Verdicts()
 
-#: Ganga's postprocessors that take a verdict, by name. All others do their work again in the
-#: session, and a merger fails for what it finds merged: so the service is not to do it.
+#: The classes of Ganga's postprocessors that take a verdict, by name. All others do their work
+#: again in the session, and a merger fails for what it finds merged: so the service is not to.
 takers: set[str] = set()

@@ -86,12 +86,13 @@ def test_the_service_checks_and_ganga_takes_its_word(ganga: Session, service: Se
 
 
 def test_what_gangamon_cannot_run_stays_gangas_and_so_does_what_follows(ganga: Session) -> None:
-    """A checker of the user's code, and a FileChecker after it, run in the session, in order; a
+    """A checker whose code needs Ganga, and a FileChecker after it, run in the session, in order; a
     checker that was changed after it was sent is asked anew."""
     result = ganga.run(f"""{COUNTED}
         module = os.path.join(os.environ["HOME"], "mine.py")
         with open(module, "w") as file:
-            file.write("def check(j):\\n    open(j.outputdir + 'stdout', 'a').write('bad')\\n"
+            file.write("import GangaCore\\ndef check(j):\\n"
+                       "    open(j.outputdir + 'stdout', 'a').write('bad')\\n"
                        "    return True\\n")
         bad = FileChecker(files=["stdout"], searchStrings=["bad"])
         a = single("echo good")

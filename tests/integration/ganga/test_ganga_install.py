@@ -108,7 +108,7 @@ def test_patches_can_be_switched_off(ganga: Session) -> None:
         j.submit()
         until(lambda: j.status == "completed", 120, "the job is over")
         """,
-        "-o[Gangamon]PatchTextMerger=False",
+        "-o[Gangamon]PatchMergers=False",
         "-o[Gangamon]PatchMasterStatus=False",
     ).facts
     assert not [name for name in found["methods"] if name.startswith("gangamon")]

@@ -16,6 +16,7 @@ from gangamon.domain.command import (
     Enqueue,
     JobSpec,
     MergerSpec,
+    NotifierSpec,
     Pause,
     Reconcile,
     Refresh,
@@ -49,14 +50,25 @@ jobs = st.builds(
     native_id=text,
     extra=st.dictionaries(text, scalars, max_size=3),
 )
-mergers = st.builds(
+options = st.dictionaries(text, scalars, max_size=3)
+plain_mergers = st.builds(
     MergerSpec,
     kind=name,
     files=st.lists(relative, max_size=3).map(tuple),
     ignorefailed=st.booleans(),
     overwrite=st.booleans(),
     compress=st.booleans(),
+    options=options,
+    parts=st.just(()),
 )
+mergers = plain_mergers | st.builds(
+    MergerSpec,
+    kind=name,
+    files=st.lists(relative, max_size=3).map(tuple),
+    options=options,
+    parts=st.lists(plain_mergers, max_size=2).map(tuple),
+)
+notifiers = st.builds(NotifierSpec, kind=name, options=options)
 checkers = st.builds(
     CheckerSpec,
     kind=name,
@@ -66,6 +78,7 @@ checkers = st.builds(
     files_must_exist=st.booleans(),
     check_subjobs=st.booleans(),
     check_master=st.booleans(),
+    options=options,
 )
 commands = st.one_of(
     st.builds(
@@ -83,6 +96,7 @@ commands = st.one_of(
         workspace=paths,
         mergers=st.lists(mergers, max_size=2).map(tuple),
         checkers=st.lists(checkers, max_size=2).map(tuple),
+        notifiers=st.lists(notifiers, max_size=2).map(tuple),
         jobs=st.lists(jobs, min_size=1, max_size=4, unique_by=lambda j: j.sub).map(tuple),
         **common,
     ),
@@ -134,8 +148,8 @@ def test_what_travels_is_what_was_meant(command: Register | Enqueue | Withdraw |
     st.lists(
         st.tuples(
             st.sampled_from(["v", "kind", "id", "repository", "roots", "master", "total", "name",
-                             "lane", "workspace", "mergers", "checkers", "jobs", "subs", "status",
-                             "reason"]),
+                             "lane", "workspace", "mergers", "checkers", "notifiers", "jobs",
+                             "subs", "status", "reason"]),
             json_values,
         ),
         max_size=3,
@@ -286,3 +300,35 @@ def test_what_the_small_commands_may_leave_out() -> None:
     pause = from_wire(of("pause", lane="Local|h|-"))
     assert pause == Pause("x1", REPOSITORY, Lane("Local", "h"), "by its owner")
     assert from_wire(of("retry", master=7)) == Retry("x1", REPOSITORY, 7, ())
+
+
+def test_what_a_service_before_does_not_know_is_not_sent_without_need() -> None:
+    """Fields that came later are left out where they say nothing, also of a part."""
+    part = MergerSpec("TextMerger", ("a",))
+    body = to_wire(
+        enqueue(
+            mergers=(part, MergerSpec("SmartMerger", ("a",), parts=(part,))),
+            checkers=(CheckerSpec("FileChecker", ("a",), ("x",)),),
+        )
+    )
+    assert "notifiers" not in body and "options" not in body["checkers"][0]
+    assert {"options", "parts"}.isdisjoint(body["mergers"][0])
+    assert body["mergers"][1]["parts"] == [body["mergers"][0]]
+
+
+@pytest.mark.parametrize(
+    ("merger", "said"),
+    [
+        ({"options": {"x": [1]}}, "mergers[0].options: got {'x': [1]}; accepted: an object of"),
+        ({"parts": 1}, "mergers[0].parts: got 1; accepted: a list"),
+        ({"parts": [{"kind": "A", "files": ["/etc"]}]}, "mergers[0].parts[0].files: got ['/etc']"),
+        (
+            {"parts": [{"kind": "A", "files": [], "parts": []}]},
+            "mergers[0].parts[0].parts: unknown field",
+        ),
+    ],
+)
+def test_faults_of_a_merger_made_of_others(merger: dict[str, Any], said: str) -> None:
+    """Each part is looked at, and has none itself."""
+    (fault,) = faults(wire(mergers=[{"kind": "SmartMerger", "files": ["a"], **merger}]))
+    assert fault.startswith(said)

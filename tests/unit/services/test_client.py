@@ -112,7 +112,10 @@ def test_redis_that_is_away_is_said_soon(tmp_path: Path, monkeypatch: pytest.Mon
         (enqueue(1, workspace="/a/\udcff"), ["command: holds what is not Unicode"]),
         (
             enqueue(1, mergers=(MergerSpec("Nice", ("a",)), MergerSpec("Neat", ("a",)))),
-            ["mergers[0].kind: got 'Nice'; accepted: TextMerger", "mergers[1].kind: got 'Neat'"],
+            [
+                "mergers[0].kind: got 'Nice'; accepted: CustomMerger, ",
+                "mergers[1].kind: got 'Neat'",
+            ],
         ),
         (Refresh("no spaces", REPOSITORY, 7), ["id: got 'no spaces'"]),
         (Refresh("f1", "short", -1), ["repository: got 'short'", "master: got -1"]),

@@ -1,0 +1,91 @@
+"""The registry of postprocessors: entry points of the group ``gangamon.postprocessors``.
+
+A name is Ganga's class name. What has ``run`` is a merger, ``check`` a checker, ``tell`` a
+notifier. One that cannot be loaded is of no kind, so that its jobs' postprocessors stay with Ganga;
+``failures`` says why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any
+
+from gangamon.errors import BadInput
+from gangamon.protocols import Checker, CodeLimits, Notifier, PostProcessor
+
+GROUP = "gangamon.postprocessors"
+
+_LIMITS = CodeLimits()
+
+
+def kinds() -> tuple[str, ...]:
+    """The mergers that gangamon can run."""
+    return tuple(sorted(_loaded("run")))
+
+
+def for_kind(kind: str, limits: CodeLimits = _LIMITS) -> PostProcessor:
+    """The merger of this kind. BadInput names the accepted kinds."""
+    merger: PostProcessor = _made("merger", "run", kind, limits)
+    return merger
+
+
+def checkers() -> tuple[str, ...]:
+    """The checkers that gangamon can run."""
+    return tuple(sorted(_loaded("check")))
+
+
+def checker(kind: str, limits: CodeLimits = _LIMITS) -> Checker:
+    """The checker of this kind. BadInput names the accepted kinds."""
+    made: Checker = _made("checker", "check", kind, limits)
+    return made
+
+
+def notifiers() -> tuple[str, ...]:
+    """The notifiers that gangamon can run."""
+    return tuple(sorted(_loaded("tell")))
+
+
+def notifier(kind: str) -> Notifier:
+    """The notifier of this kind. BadInput names the accepted kinds."""
+    made: Notifier = _made("notifier", "tell", kind, _LIMITS)
+    return made
+
+
+def failures() -> Mapping[str, str]:
+    """Why a plugin cannot be loaded, by name."""
+    return {name: found for name, found in _plugins().items() if isinstance(found, str)}
+
+
+def _made(what: str, verb: str, kind: str, limits: CodeLimits) -> Any:
+    found = _loaded(verb)
+    if kind not in found:
+        why = f" ({failures()[kind]})" if kind in failures() else ""
+        raise BadInput([f"{what}: got {kind!r}{why}; accepted: {', '.join(sorted(found))}"])
+    made = found[kind]()
+    if hasattr(made, "limits"):
+        made.limits = limits
+    return made
+
+
+def _loaded(verb: str) -> Mapping[str, Any]:
+    return {n: made for n, made in _plugins().items() if callable(getattr(made, verb, None))}
+
+
+@cache
+def _plugins() -> Mapping[str, Any]:
+    """The class of each plugin, or why there is none: found out once in each process."""
+    return {point.name: _load(point) for point in entry_points(group=GROUP)}
+
+
+def _load(point: EntryPoint) -> Any:
+    try:
+        made = point.load()
+        if not any(callable(getattr(made, verb, None)) for verb in ("run", "check", "tell")):
+            raise TypeError("has neither run nor check nor tell")
+        if getattr(made, "kind", None) != point.name:
+            raise TypeError(f"calls itself {getattr(made, 'kind', None)!r}, not {point.name!r}")
+    except Exception as error:  # noqa: BLE001 (a plugin's import may raise anything; kept)
+        return f"{point.value} cannot be loaded: {type(error).__name__}: {error}"
+    return made

@@ -1,0 +1,33 @@
+"""SmartMerger: each file is merged by the merger of its kind, one kind after the other.
+
+Which merger that is stands in ``[Mergers]`` of Ganga's configuration, so the session says it: it
+sends the mergers as parts (gangamon/adapter/handover/smart.py). Where Ganga would stop at a file of
+no known kind, it sends ``refusal``, which fails the merge after the parts before it have run, as in
+Ganga 8.7.12 (Lib/Mergers/Merger.py:371).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from gangamon.errors import MergeFailed
+from gangamon.postprocess.registry import for_kind
+from gangamon.protocols import CodeLimits, Manifest, MergeOrder
+
+
+class SmartMerger:
+    """Ganga's SmartMerger, and any other that is made of several mergers."""
+
+    kind = "SmartMerger"
+    limits = CodeLimits()
+
+    def run(self, order: MergeOrder) -> Manifest:
+        """See PostProcessor. The first part that fails ends it; what those before it have merged
+        stays, as in Ganga."""
+        made: dict[str, tuple[str, int, str]] = {}
+        for part in order.spec.parts:
+            done = for_kind(part.kind, self.limits).run(replace(order, spec=part))
+            made.update({file[0]: file for file in done.files})
+        if refusal := order.spec.options.get("refusal"):
+            raise MergeFailed(str(refusal))
+        return Manifest(tuple(sorted(made.values())))
