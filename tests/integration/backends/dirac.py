@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from tests.integration.backends.certificates import SUBJECT, Authority
 from tests.integration.backends.daemons import PATH, Daemons, free_ports
 
 SITE = Path(__file__).with_name("dirac_site")
@@ -44,8 +45,6 @@ PROGRAMS = {
     "openssl": "openssl",
 }
 MODULES = {"M2Crypto": "python3-m2crypto", "MySQLdb": "python3-mysqldb"}
-
-SUBJECT = "/DC=org/DC=gangamon/CN="
 
 
 def missing() -> list[str]:
@@ -181,38 +180,11 @@ class Dirac(Daemons):
 
     def _certificates(self) -> None:
         """An authority, and of it a host's and two users' certificates."""
-        ca = self.folder / "ca"
-        for name in ("ca", "host", "user", "stranger"):
-            (self.folder / name).mkdir()
-        authority, secret = str(ca / "ca.pem"), str(self.folder / "ca.key")
-        new = ("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj")
-        self.run(
-            *(*new, f"{SUBJECT}Test CA", "-x509", "-days", "30"),
-            *("-keyout", secret, "-out", authority),
-            *("-addext", "basicConstraints=critical,CA:TRUE"),
-            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-        )
-        sign = ("openssl", "x509", "-req", "-days", "30", "-CA", authority, "-CAkey", secret)
-        for number, (whose, name, extensions) in enumerate(
-            (
-                ("host", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1\n"),
-                ("user", "Test User", "extendedKeyUsage=clientAuth\n"),
-                ("stranger", "Stranger", "extendedKeyUsage=clientAuth\n"),
-            ),
-            start=2,
-        ):
-            place = self.folder / whose
-            (place / "ext").write_text(f"keyUsage=critical,digitalSignature\n{extensions}")
-            request, key = str(place / "request"), str(place / "key.pem")
-            self.run(*new, SUBJECT + name, "-keyout", key, "-out", request)
-            self.run(
-                *(*sign, "-in", request, "-out", str(place / "cert.pem")),
-                *("-set_serial", str(number), "-extfile", str(place / "ext")),
-            )
-            os.chmod(key, 0o400)
-        (ca / f"{self.run('openssl', 'x509', '-in', authority, '-noout', '-hash')}.0").symlink_to(
-            "ca.pem"
-        )
+        authority = Authority(self.folder)
+        client = "extendedKeyUsage=clientAuth"
+        authority.certify("host", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        authority.certify("user", "Test User", client)
+        authority.certify("stranger", "Stranger", client)
 
     def _configuration(self) -> str:
         parameters = {"Host": "127.0.0.1", "Port": self.parameters_port, "SSL": "no"}
