@@ -8,13 +8,9 @@ listen on all addresses, and compute a DH parameter for minutes.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
-import shutil
 import ssl
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -22,7 +18,7 @@ import httpx
 import psutil
 
 from tests.integration.backends.certificates import SUBJECT, Authority
-from tests.integration.backends.daemons import PATH, WITHIN, Daemons, free_ports
+from tests.integration.backends.daemons import WITHIN, Daemons, free_ports
 from tests.support.waiting import until
 
 #: File -> the package of Debian 12 that it is in.
@@ -169,9 +165,10 @@ class Arc(Daemons):
         host = "subjectAltName=DNS:localhost,IP:127.0.0.1\nextendedKeyUsage=serverAuth,clientAuth"
         self.authority.certify("host", "localhost", host)
         self.authority.certify("user", "Test User", client)
+        self.authority.certify("second", "Second User", client)
         self.authority.certify("stranger", "Stranger", client)
         self.authority.proxy(self.proxy, "user")
-        (self.folder / "allowed").write_text(f'"{SUBJECT}Test User"\n')
+        (self.folder / "allowed").write_text(f'"{SUBJECT}Test User"\n"{SUBJECT}Second User"\n')
         self.environ.update(
             ARC_LOCATION="/usr",
             ARC_CONFIG=str(self.folder / "arc.conf"),
@@ -251,7 +248,7 @@ class Arc(Daemons):
     def submit(self, script: str, files: Sequence[str] = (), resources: str = "") -> str:
         """The id of a job that runs a line of shell, and keeps those of its files, its stdout and
         stderr."""
-        kept = "".join(f"<OutputFile><Name>{n}</Name></OutputFile>" for n in files)
+        kept = "".join(f"<OutputFile><Name>{n}</Name></OutputFile>" for n in ("out", "err", *files))
         text = _ADL.format(script=escape(script), files=kept, resources=resources)
         given = {"params": {"action": "new"}, "headers": {"Content-Type": "application/xml"}}
         answer = self.ask("POST", "", content=text, **given)
@@ -269,10 +266,37 @@ class Arc(Daemons):
         answer = self.ask("POST", "", params={"action": action}, json={"job": [{"id": job}]})
         assert answer.json()["job"]["status-code"] == "202", answer.text
 
-    def reaches(self, job: str, *states: str) -> None:
-        until(
-            lambda: self.job(job)["state"] in states, 2 * WITHIN, f"{job} is {states}", self.story
-        )
+    def over(self, job: str) -> None:
+        """Wait until it has ended, and A-REX knows; its REST interface tells later."""
+        status = self.folder / "control" / "finished" / f"job.{job}.status"
+        until(status.exists, 2 * WITHIN, f"{job} is over", self.story)
+
+    def in_batch(self, job: str) -> bool:
+        """Whether its process runs: A-REX tells that only once a minute."""
+        grami = self.folder / "control" / f"job.{job}.grami"
+        status = self.folder / "control" / "processing" / f"job.{job}.status"
+        with contextlib.suppress(FileNotFoundError):
+            return status.read_text().strip() == "INLRMS" and "jobid=" in grami.read_text()
+        return False
+
+    def documented(self, job: str) -> None:
+        """Wait for its document as it ended. A-REX has its information provider run once a minute;
+        here it is run at once."""
+
+        def whole() -> bool:
+            answer = self.ask("POST", "", params={"action": "info"}, json={"job": [{"id": job}]})
+            document = answer.json()["job"].get("info_document", {}).get("ComputingActivity", {})
+            told = f"arcrest:{self.job(job)['state']}" in document.get("State", [])
+            return told and "SubmissionTime" in document
+
+        def tried() -> bool:
+            if whole():
+                return True
+            conf = str(self.folder / "run" / "arex.cfg")
+            self.run("/usr/share/arc/CEinfo.pl", "--splitjobs", "--config", conf)
+            return whole()
+
+        until(tried, WITHIN, f"{job} is documented", self.story)
 
     def url_of(self, job: str) -> str:
         return f"{self.url}/rest/1.0/jobs/{job}"

@@ -1,4 +1,4 @@
-"""An authority of the tests' own, by openssl's command: certificates of hosts and users, proxies."""
+"""An authority of the tests' own, by openssl's command: certificates and proxies."""
 
 from __future__ import annotations
 

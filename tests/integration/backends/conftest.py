@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.backends import dirac, slurm
+from tests.integration.backends import arc, dirac, slurm
+from tests.integration.backends.arc import Arc
 from tests.integration.backends.dirac import Dirac
 from tests.integration.backends.slurm import Slurm
 
@@ -39,6 +41,16 @@ def dirac_site() -> Iterator[Dirac]:
     _require(dirac.missing())
     with dirac.running() as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def arc_ce() -> Iterator[Arc]:
+    """A CE, which only root can run: its jobs are another user's."""
+    _require(arc.missing())
+    if os.getuid() != 0:
+        pytest.skip("not root")
+    with arc.running() as ce:
+        yield ce
 
 
 @pytest.fixture

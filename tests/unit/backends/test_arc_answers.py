@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from gangamon.backends.arc import answers
 from gangamon.backends.arc.answers import Info, Status
 from gangamon.backends.arc.backend import ArcBackend, _observation
-from gangamon.backends.arc.jobid import JobId
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Seen, Unreachable
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import BackendUnreachable, CredentialMissing
+from gangamon.grid.arc import JobId
 from gangamon.testing.factories import poll_item
 
 HERE = JobId("abc", "https://ce.example.org:443/arex")
