@@ -138,6 +138,8 @@ _PLUGINS = (
     *("arex", "identitymap", "arcshc", "arcshclegacy", "arcshcotokens"),
 )
 
+_ENDS = ("FINISHED", "FAILED", "KILLED")
+
 
 def missing() -> list[str]:
     """The packages that are not installed."""
@@ -286,7 +288,8 @@ class Arc(Daemons):
         def whole() -> bool:
             answer = self.ask("POST", "", params={"action": "info"}, json={"job": [{"id": job}]})
             document = answer.json()["job"].get("info_document", {}).get("ComputingActivity", {})
-            told = f"arcrest:{self.job(job)['state']}" in document.get("State", [])
+            state = self.job(job)["state"]
+            told = state in _ENDS and f"arcrest:{state}" in document.get("State", [])
             return told and "SubmissionTime" in document
 
         def tried() -> bool:

@@ -342,7 +342,7 @@ def test_doctor(arc_ce: Arc, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
     code, found = examined("--endpoint", arc_ce.url, "--credential", str(arc_ce.proxy))
     assert code == 0, found
     assert found["credential"][1].startswith("X.509 proxy")
-    assert found["service"] == ("OK", f"{arc_ce.url}: REST 1.0, 1.1")
+    assert found["service"] == ("OK", f"{arc_ce.url}: REST 1.0")
     assert found["user"][0] == found["query"][0] == "OK"
     code, found = examined("--endpoint", arc_ce.url)
     assert (code, found["credential"][0], found["query"][0]) == (1, "FAIL", "FAIL")
