@@ -17,7 +17,7 @@ from gangamon.errors import BackendUnreachable
 MONITORING, LOGGING = "JobMonitoring", "JobLoggingDB"
 
 #: What DIRAC has for the site of a job that is nowhere yet.
-_NOWHERE = frozenset({"ANY", "Multiple", "Unknown", "None"})
+NOWHERE = frozenset({"ANY", "Multiple", "Unknown", "None"})
 
 
 def states(answer: Mapping[str, Any], ids: Sequence[int]) -> dict[int, Observation]:
@@ -50,12 +50,12 @@ def _state(job: Any, number: str, user: object) -> Observation:
         return Unreachable(f"DIRAC: job {number} is of {owner}, and the proxy of {user}")
     site = _text(job, "site")
     extra: dict[str, Scalar] = {"normCPUTime": cpu} if (cpu := _text(job, "cpu")) else {}
-    return _seen(
+    return seen(
         MONITORING,
         _text(job, "status"),
         _text(job, "minor"),
         _text(job, "application"),
-        site="" if site in _NOWHERE else site,
+        site="" if site in NOWHERE else site,
         started=_seconds(job.get("started")),
         ended=_seconds(job.get("ended")),
         restarts=_count(job.get("restarts")),
@@ -75,7 +75,7 @@ def _story(records: Any, number: str) -> Observation:
             raise ValueError
     except (TypeError, ValueError, IndexError, KeyError):
         return Unreachable(f"DIRAC: job {number}: its story is unreadable, or was not told")
-    return _seen(
+    return seen(
         LOGGING,
         status,
         minor,
@@ -85,7 +85,7 @@ def _story(records: Any, number: str) -> Observation:
     )
 
 
-def _seen(
+def seen(
     source: str,
     status: str,
     minor: str,
@@ -96,6 +96,7 @@ def _seen(
     restarts: int = 0,
     extra: Mapping[str, Scalar] | None = None,
 ) -> Seen:
+    """A job of DIRAC or DiracX, by its states. Times: seconds since the epoch."""
     means = table.meaning(status, minor)
     over = means in FINAL
     if started is not None and ended is not None and started > ended:

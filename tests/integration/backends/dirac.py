@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.integration.backends.certificates import SUBJECT, Authority
-from tests.integration.backends.daemons import PATH, Daemons, free_ports
+from tests.integration.backends.daemons import DEBIAN, PATH, Daemons, free_ports, python_of
 
 SITE = Path(__file__).with_name("dirac_site")
 
@@ -34,9 +34,6 @@ DATABASES = {
     "ResourceStatus": ("ResourceStatusDB",),
 }
 
-#: Debian's Python, which sees the modules of Debian's packages.
-PYTHON = "/usr/bin/python3"
-
 #: Program, or module of that Python -> the package of Debian 12 that it is in.
 PROGRAMS = {
     "mariadbd": "mariadb-server",
@@ -50,24 +47,9 @@ def missing() -> list[str]:
     """The packages that are not installed."""
     found = {p for name, p in PROGRAMS.items() if shutil.which(name, path=PATH) is None}
     for name, package in MODULES.items():
-        if subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True).returncode:
+        if subprocess.run([DEBIAN, "-c", f"import {name}"], capture_output=True).returncode:
             found.add(package)
     return sorted(found)
-
-
-def install(folder: Path) -> Path:
-    """DIRAC's environment in this folder, from PyPI; its Python. Takes about 20 s."""
-    for words in (
-        (PYTHON, "-m", "venv", "--system-site-packages", str(folder)),
-        (
-            *(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"),
-            *("--no-compile", "--disable-pip-version-check", "--root-user-action=ignore"),
-            *("--requirement", str(SITE / "requirements.txt")),
-        ),
-    ):
-        done = subprocess.run(words, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return folder / "bin" / "python"
 
 
 class Dirac(Daemons):
@@ -278,7 +260,7 @@ def _cfg(sections: dict[str, Any]) -> str:
 def running() -> Iterator[Dirac]:
     """A DIRAC, installed and run for this."""
     with tempfile.TemporaryDirectory(prefix="gm-diracos-") as folder:
-        site = Dirac(install(Path(folder)))
+        site = Dirac(python_of(Path(folder), SITE / "requirements.txt", "--system-site-packages"))
         try:
             site.start()
             yield site
