@@ -77,6 +77,7 @@ class DiracXFetcher:
                 if order.extra.get("unpack", True):
                     if left_out := archive.unpack(path, target):
                         _log.warning("job %s: left out of its sandbox: %s", job, left_out[:20])
+                    archive.name_stdout(target)
                 else:
                     with open(path, "rb") as file:
                         manifest.put(os.path.join(target, _parts(name)[1]), file)

@@ -29,3 +29,9 @@ def test_a_token_that_is_there(tmp_path: Path) -> None:
     token.touch()
     environ = {"XDG_RUNTIME_DIR": str(tmp_path)}
     assert grid_files.credential(environ, 7654321, None) == str(token)
+
+
+def test_diracx_tokens() -> None:
+    usual = Path("~/.cache/diracx/credentials.json").expanduser()
+    assert grid_files.diracx({}) == str(usual)
+    assert grid_files.diracx({"DIRACX_CREDENTIALS_PATH": "/t"}) == "/t"

@@ -27,3 +27,9 @@ def credential(environ: Mapping[str, str], user: int, encoded: str | None) -> st
     folders = (environ.get("XDG_RUNTIME_DIR") or "/tmp", "/tmp")
     places = (usual, *(os.path.join(folder, token) for folder in folders))
     return next((path for path in places if os.path.isfile(path)), usual)
+
+
+def diracx(environ: Mapping[str, str]) -> str:
+    """Where DiracX's client keeps the user's tokens (diracx-core 0.7.0, preferences.py)."""
+    named = environ.get("DIRACX_CREDENTIALS_PATH") or "~/.cache/diracx/credentials.json"
+    return os.path.abspath(os.path.expanduser(named))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import glob
 import gzip
 import io
 import lzma
@@ -67,6 +68,15 @@ def unpack(path: str, target: str) -> list[str]:
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise TransientError(f"output sandbox: {error}") from error
     return left_out
+
+
+def name_stdout(target: str) -> None:
+    """A link to the application's log, as Ganga makes one (DiracCommands.py ``getOutputSandbox``):
+    DIRAC's stdout has another name."""
+    link = os.path.join(target, "stdout")
+    logs = sorted(glob.glob(os.path.join(glob.escape(target), "*Ganga_*.log")))
+    if logs and not os.path.lexists(link):
+        os.symlink(os.path.basename(logs[0]), link)
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -125,7 +125,7 @@ def _sandbox(program: Program, deadline: float, job: int, order: FetchOrder, tar
             else:
                 with open(path, "rb") as file:
                     manifest.put(os.path.join(target, os.path.basename(path)), file)
-    _stdout(target)
+    archive.name_stdout(target)
     return str(answer.get("lfn") or "")
 
 
@@ -136,15 +136,6 @@ def _folder(program: Program) -> Iterator[str]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stdout(target: str) -> None:
-    """A link to the application's log, as Ganga makes one (DiracCommands.py ``getOutputSandbox``):
-    DIRAC's stdout has another name."""
-    link = os.path.join(target, "stdout")
-    logs = sorted(glob.glob(os.path.join(glob.escape(target), "*Ganga_*.log")))
-    if logs and not os.path.lexists(link):
-        os.symlink(os.path.basename(logs[0]), link)
 
 
 def _patterns(order: FetchOrder) -> list[str]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.backends import arc, dirac, slurm
+from tests.integration.backends import arc, dirac, diracx, slurm
 from tests.integration.backends.arc import Arc
 from tests.integration.backends.dirac import Dirac
+from tests.integration.backends.diracx import DiracX
 from tests.integration.backends.slurm import Slurm
 
 
@@ -40,6 +42,15 @@ def dirac_site() -> Iterator[Dirac]:
     """A DIRAC, installed from PyPI for this run."""
     _require(dirac.missing())
     with dirac.running() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def diracx_site() -> Iterator[DiracX]:
+    """A DiracX, installed from PyPI for this run. It needs Python 3.11: Debian 12's."""
+    if sys.version_info < (3, 11):
+        pytest.skip("Python below 3.11")
+    with diracx.running() as site:
         yield site
 
 

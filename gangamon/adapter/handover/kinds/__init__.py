@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gangamon.adapter.handover.kinds import arc, dirac, local, remote, slurm
+from gangamon.adapter.handover.kinds import arc, dirac, diracx, local, remote, slurm
 from gangamon.adapter.handover.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     "ARC": arc.KIND,
     "Dirac": dirac.KIND,
+    "DiracX": diracx.KIND,
     "Local": local.KIND,
     "Remote": remote.KIND,
     "Slurm": slurm.KIND,
