@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -25,8 +26,8 @@ class Reply(NamedTuple):
 
 
 @contextlib.contextmanager
-def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
-    """Its URL, while it runs."""
+def serving(answer: Callable[[Request], Reply], tls: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Its URL, while it runs; with ``tls`` that of localhost, by https."""
 
     class Handler(BaseHTTPRequestHandler):
         def _answer(self) -> None:
@@ -47,10 +48,13 @@ def serving(answer: Callable[[Request], Reply]) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        place = "https://localhost" if tls else "http://127.0.0.1"
+        yield f"{place}:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()
