@@ -78,6 +78,8 @@ def jobs(diracx_site: DiracX) -> Mapping[str, int]:
     began = [job for name, job in found.items() if name != "waits"]
     for status in ("Waiting", "Matched", "Running"):
         diracx_site.status(began, status, "Application")
+    diracx_site.status([found["pending"]], "Completing")
+    diracx_site.status([found["deleted"]], "Killed")
     for name, (status, minor, application, _) in LIVES.items():
         diracx_site.status([found[name]], status, minor, application)
     return found
@@ -139,7 +141,7 @@ def test_started_over(diracx_site: DiracX) -> None:
     for status in ("Waiting", "Matched", "Running", "Failed"):
         diracx_site.status([job], status)
     assert seen(diracx_site, job).status is FAILED
-    diracx_site.ask("POST", "/jobs/reschedule", params={"job_ids": [job]})
+    diracx_site.ask("POST", "/jobs/reschedule", json={"job_ids": [job]})
     again = seen(diracx_site, job)
     assert (again.status, again.restarts) == (SUBMITTED, 1)
 
@@ -356,7 +358,6 @@ def test_a_store_that_is_away_or_wrong(diracx_site: DiracX, output: Path) -> Non
     """What comes must be what its name says."""
     (job,) = diracx_site.jobs(1)
     name = diracx_site.sandbox(job, {"only": "here"})
-    diracx_site.status([job], "Killed")
     diracx_site.rename_status(job, "Done")
     asked = order(diracx_site, job, output)
     diracx_site.overwrite(name, b"something else")

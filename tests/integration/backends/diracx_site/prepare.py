@@ -62,6 +62,7 @@ def environment(folder, url, store):
         "DIRACX_SERVICE_AUTH_TOKEN_ISSUER": url,
         "DIRACX_SERVICE_AUTH_STATE_KEY": Fernet.generate_key().decode(),
         "DIRACX_SERVICE_AUTH_TOKEN_KEYSTORE": json.dumps(KeySet([key]).as_dict(private=True)),
+        "DIRACX_SERVICE_AUTH_ACCESS_TOKEN_EXPIRE_MINUTES": "120",
         "DIRACX_SERVICE_AUTH_ALLOWED_REDIRECTS": json.dumps([f"{url}/docs/oauth2-redirect"]),
         "DIRACX_LEGACY_EXCHANGE_HASHED_API_KEY": hashlib.sha256(raw).hexdigest(),
         "DIRACX_SANDBOX_STORE_BUCKET_NAME": "sandboxes",
