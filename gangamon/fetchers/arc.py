@@ -104,10 +104,11 @@ def _names(listing: Any, kind: str) -> list[str]:
     if listing is None:
         return []
     found = listing.get(kind, []) if isinstance(listing, dict) else None
-    names = found if isinstance(found, list) else [found]
-    for name in names:
+    names: list[str] = []
+    for name in found if isinstance(found, list) else [found]:
         if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
             raise TransientError(f"ARC: no listing of a session directory: {str(listing)[:200]}")
+        names.append(name)
     return names
 
 

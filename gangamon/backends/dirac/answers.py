@@ -42,23 +42,23 @@ def _mapping(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _state(job: Any, number: str, user: object) -> Observation:
     if job is None:
         return Absent(MONITORING)
-    if not isinstance(job, dict) or not _text(job, "status"):
+    if not isinstance(job, dict) or not text(job, "status"):
         return Unreachable(f"DIRAC: job {number}: unreadable: {str(job)[:200]}")
-    owner = _text(job, "owner")
+    owner = text(job, "owner")
     if owner and isinstance(user, str) and user and owner != user:
         # Numbers begin anew where a DIRAC is set up anew.
         return Unreachable(f"DIRAC: job {number} is of {owner}, and the proxy of {user}")
-    site = _text(job, "site")
-    extra: dict[str, Scalar] = {"normCPUTime": cpu} if (cpu := _text(job, "cpu")) else {}
+    site = text(job, "site")
+    extra: dict[str, Scalar] = {"normCPUTime": cpu} if (cpu := text(job, "cpu")) else {}
     return seen(
         MONITORING,
-        _text(job, "status"),
-        _text(job, "minor"),
-        _text(job, "application"),
+        text(job, "status"),
+        text(job, "minor"),
+        text(job, "application"),
         site="" if site in NOWHERE else site,
         started=_seconds(job.get("started")),
         ended=_seconds(job.get("ended")),
-        restarts=_count(job.get("restarts")),
+        restarts=count(job.get("restarts")),
         extra={"actualCE": site, **extra},
     )
 
@@ -120,7 +120,8 @@ def seen(
     )
 
 
-def _text(job: Mapping[str, Any], name: str) -> str:
+def text(job: Mapping[str, Any], name: str) -> str:
+    """'' for what is none."""
     found = job.get(name)
     return found if isinstance(found, str) else ""
 
@@ -131,5 +132,6 @@ def _seconds(value: object) -> float | None:
     return float(value)
 
 
-def _count(value: object) -> int:
+def count(value: object) -> int:
+    """0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

@@ -38,7 +38,7 @@ def states(
     missing: Observation = Absent(SOURCE)
     if unreadable:  # it may be that of any job
         missing = Unreachable("DiracX: an answer with a job without a number")
-    answer = {}
+    answer: dict[int, Observation] = {}
     for number in ids:
         if number in doubled:
             answer[number] = Unreachable(f"DiracX: job {number} is named twice")
@@ -50,30 +50,23 @@ def states(
 
 
 def _state(number: int, row: Mapping[str, Any], user: str, vo: str) -> Observation:
-    status = _text(row, "Status")
+    status = dirac.text(row, "Status")
     if not status:
         return Unreachable(f"DiracX: job {number}: unreadable: {str(row)[:200]}")
-    whose = (_text(row, "Owner"), _text(row, "VO"))
+    whose = (dirac.text(row, "Owner"), dirac.text(row, "VO"))
     for theirs, ours in zip(whose, (user, vo), strict=True):
         if theirs and ours and theirs != ours:
             # Numbers begin anew where a DiracX is set up anew.
             return Unreachable(f"DiracX: job {number} is of {theirs}, and the token of {ours}")
-    site = _text(row, "Site")
-    restarts = row.get("RescheduleCounter")
-    counted = isinstance(restarts, int) and not isinstance(restarts, bool)
+    site = dirac.text(row, "Site")
     return dirac.seen(
         SOURCE,
         status,
-        _text(row, "MinorStatus"),
-        _text(row, "ApplicationStatus"),
+        dirac.text(row, "MinorStatus"),
+        dirac.text(row, "ApplicationStatus"),
         site="" if site in dirac.NOWHERE else site,
         started=seconds(row.get("StartExecTime")),
         ended=seconds(row.get("EndExecTime")),
-        restarts=max(restarts, 0) if counted else 0,  # type: ignore[type-var]
+        restarts=dirac.count(row.get("RescheduleCounter")),
         extra={"actualCE": site},
     )
-
-
-def _text(row: Mapping[str, Any], name: str) -> str:
-    found = row.get(name)
-    return found if isinstance(found, str) else ""

@@ -41,8 +41,8 @@ class DiracXBackend:
         )
 
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
-        """See Backend. Absent: DiracX has no such job, or it is another user's, which it does not
-        name. Unreachable: one that it names as another user's."""
+        """See Backend. Unreachable: a job that is named as another user's, or that could not be
+        read."""
         found: dict[str, Observation] = {}
         owners: dict[str, list[tuple[PollItem, int]]] = defaultdict(list)
         for item in items:
