@@ -9,21 +9,17 @@ known by its length, which HTTP tells.
 from __future__ import annotations
 
 import logging
-import os
 import sys
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
 from gangamon.errors import (
-    BackendUnreachable,
-    BadInput,
-    CredentialMissing,
     OutputMissing,
-    StorageAway,
     TransientError,
 )
 from gangamon.fetchers import manifest
+from gangamon.fetchers.bringing import brought
 from gangamon.grid import Requests, arc
 from gangamon.grid.arc import JobId
 from gangamon.protocols import FetchOrder, Manifest
@@ -46,37 +42,23 @@ class ArcFetcher:
         """See Fetcher. Raises OutputMissing if the CE does not know the job any more; StorageAway
         while it cannot be asked or the credential is missing, and for what the file system refuses
         now; BadInput if the target is not under the roots."""
-        target = os.path.realpath(order.target)
-        if not manifest.under(target, order.roots):
-            raise BadInput([f"target: got {order.target!r}; accepted: a path under {order.roots}"])
-        if not os.path.isdir(target):
-            raise StorageAway(f"{target}: there is no such directory")
-        try:
-            if done := manifest.known(target, order.attempt, manifest.listing(target, order.roots)):
-                return done
-            self._bring(order, target)
-            found = manifest.listing(target, order.roots)
-            return manifest.write(target, order.fqid, order.attempt, found)
-        except (CredentialMissing, BackendUnreachable) as error:
-            # The outputs wait there: they are not lost, however long this takes.
-            raise StorageAway(str(error)) from error
-        except OSError as error:
-            raise StorageAway(f"{error.filename or target}: {error.strerror}") from error
+        return brought(order, _bring)
 
-    def _bring(self, order: FetchOrder, target: str) -> None:
-        id_ = JobId.parse(order.native_id, order.lane.endpoint)
-        if id_ is None:
-            raise OutputMissing(f"ARC has given the job no id: {order.native_id!r}")
-        session = f"{id_.jobs}/{id_.name}/session"
-        with arc.requests(LONGEST, order.lane.credential) as requests:
-            for parts in _tree(requests, session, id_):
-                if any(part.startswith(manifest.OURS) for part in parts):
-                    _log.warning("job %s: %s has our name: not brought", order.fqid, parts[-1])
-                    continue
-                with manifest.placed(manifest.spot(target, parts)) as file:
-                    place = f"{session}/{_quoted(parts)}"
-                    if requests.save(place, file, sys.maxsize, allowed=(404,)) == 404:
-                        raise TransientError(f"{id_.name}: {'/'.join(parts)} is listed, not found")
+
+def _bring(order: FetchOrder, target: str) -> None:
+    id_ = JobId.parse(order.native_id, order.lane.endpoint)
+    if id_ is None:
+        raise OutputMissing(f"ARC has given the job no id: {order.native_id!r}")
+    session = f"{id_.jobs}/{id_.name}/session"
+    with arc.requests(LONGEST, order.lane.credential) as requests:
+        for parts in _tree(requests, session, id_):
+            if any(part.startswith(manifest.OURS) for part in parts):
+                _log.warning("job %s: %s has our name: not brought", order.fqid, parts[-1])
+                continue
+            with manifest.placed(manifest.spot(target, parts)) as file:
+                place = f"{session}/{_quoted(parts)}"
+                if requests.save(place, file, sys.maxsize, allowed=(404,)) == 404:
+                    raise TransientError(f"{id_.name}: {'/'.join(parts)} is listed, not found")
 
 
 def _tree(requests: Requests, session: str, id_: JobId) -> Iterator[list[str]]:

@@ -13,13 +13,12 @@ from typing import Any
 
 from gangamon.errors import (
     BackendUnreachable,
-    BadInput,
-    CredentialMissing,
     OutputMissing,
     StorageAway,
     TransientError,
 )
 from gangamon.fetchers import manifest
+from gangamon.fetchers.bringing import brought
 from gangamon.fetchers.dirac import archive
 from gangamon.grid.diracx import Service, seconds
 from gangamon.protocols import FetchOrder, Manifest
@@ -46,41 +45,27 @@ class DiracXFetcher:
         """See Fetcher. Raises OutputMissing if there is no sandbox, or too much in it; StorageAway
         while DiracX or its storage cannot be asked, and for what the file system refuses now;
         BadInput if the target is not under the roots."""
-        target = os.path.realpath(order.target)
-        if not manifest.under(target, order.roots):
-            raise BadInput([f"target: got {order.target!r}; accepted: a path under {order.roots}"])
-        if not os.path.isdir(target):
-            raise StorageAway(f"{target}: there is no such directory")
-        try:
-            if done := manifest.known(target, order.attempt, manifest.listing(target, order.roots)):
-                return done
-            self._bring(order, target)
-            found = manifest.listing(target, order.roots)
-            return manifest.write(target, order.fqid, order.attempt, found)
-        except (CredentialMissing, BackendUnreachable) as error:
-            # The outputs wait there: they are not lost, however long this takes.
-            raise StorageAway(str(error)) from error
-        except OSError as error:
-            raise StorageAway(f"{error.filename or target}: {error.strerror}") from error
+        return brought(order, _bring)
 
-    def _bring(self, order: FetchOrder, target: str) -> None:
-        if not order.native_id.isdecimal():
-            raise OutputMissing(f"DiracX has given the job no number: {order.native_id!r}")
-        job = int(order.native_id)
-        with (
-            Service(order.lane.endpoint, order.lane.credential, "", TIMEOUT) as service,
-            tempfile.TemporaryDirectory(prefix="gangamon-fetch-") as folder,
-        ):
-            for name in _sandboxes(service, job):
-                path = os.path.join(folder, "archive")
-                _download(service, name, path)
-                if order.extra.get("unpack", True):
-                    if left_out := archive.unpack(path, target):
-                        _log.warning("job %s: left out of its sandbox: %s", job, left_out[:20])
-                    archive.name_stdout(target)
-                else:
-                    with open(path, "rb") as file:
-                        manifest.put(os.path.join(target, _parts(name)[1]), file)
+
+def _bring(order: FetchOrder, target: str) -> None:
+    if not order.native_id.isdecimal():
+        raise OutputMissing(f"DiracX has given the job no number: {order.native_id!r}")
+    job = int(order.native_id)
+    with (
+        Service(order.lane.endpoint, order.lane.credential, "", TIMEOUT) as service,
+        tempfile.TemporaryDirectory(prefix="gangamon-fetch-") as folder,
+    ):
+        for name in _sandboxes(service, job):
+            path = os.path.join(folder, "archive")
+            _download(service, name, path)
+            if order.extra.get("unpack", True):
+                if left_out := archive.unpack(path, target):
+                    _log.warning("job %s: left out of its sandbox: %s", job, left_out[:20])
+                archive.name_stdout(target)
+            else:
+                with open(path, "rb") as file:
+                    manifest.put(os.path.join(target, _parts(name)[1]), file)
 
 
 def _sandboxes(service: Service, job: int) -> list[str]:

@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from gangamon.errors import BadInput, DiskFull, TransientError
+from gangamon.errors import BadInput, DiskFull, StorageAway, TransientError
 from gangamon.protocols import Manifest
 
 NAME = ".gangamon-manifest.json"
@@ -133,6 +133,20 @@ def placed(path: str) -> Iterator[IO[bytes]]:
         if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"{path}: {error.strerror}") from error
         raise
+
+
+def make(target: str, fqid: str) -> None:
+    """The output directory, where Ganga has not made it (it does for subjobs of a block only as it
+    downloads). StorageAway where the directory of all master jobs holds nothing: a home that is not
+    mounted is not made. OSError."""
+    if os.path.isdir(target):
+        return
+    top = target
+    for _ in range(3 if "." in fqid else 2):
+        top = os.path.dirname(top)
+    if not os.listdir(top):
+        raise StorageAway(f"{top}: empty, though it must hold the job {fqid}")
+    os.makedirs(target, exist_ok=True)
 
 
 def spot(target: str, parts: Sequence[str]) -> str:

@@ -60,7 +60,7 @@ class DiracFetcher:
         if not manifest.under(target, order.roots):
             raise BadInput([f"target: got {order.target!r}; accepted: a path under {order.roots}"])
         try:
-            _make(order, target)
+            manifest.make(target, order.fqid)
             done = manifest.known(target, order.attempt, manifest.listing(target, order.roots))
             return done or self._fetch(order, target)
         except (CredentialMissing, BackendUnreachable) as error:
@@ -86,19 +86,6 @@ class DiracFetcher:
             if lfn:
                 _forget(program, deadline, lfn)
         return done
-
-
-def _make(order: FetchOrder, target: str) -> None:
-    """Ganga makes the directories of a block of subjobs only as it downloads into them. Only where
-    the directory of all master jobs holds something: a home that is not mounted is not made."""
-    if os.path.isdir(target):
-        return
-    top = target
-    for _ in range(3 if "." in order.fqid else 2):
-        top = os.path.dirname(top)
-    if not os.listdir(top):
-        raise StorageAway(f"{top}: empty, though it must hold the job {order.fqid}")
-    os.makedirs(target, exist_ok=True)
 
 
 def _number(native_id: str) -> int:
