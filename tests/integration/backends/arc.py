@@ -212,14 +212,13 @@ class Arc(Daemons):
         self.until_listens(self.port)
 
     def close(self) -> None:
-        super_close = super().close
         for name in ("arex", "ws"):
             with contextlib.suppress(KeyError):
                 self.kill(name)
         for process in self._left():
             with contextlib.suppress(psutil.Error):
                 process.kill()
-        super_close()
+        super().close()
 
     def _left(self) -> list[psutil.Process]:
         """Jobs, and what A-REX has started: by the configuration in their environ."""
