@@ -39,6 +39,7 @@ class ARC(IBackend):
     _name = "ARC"
 
     def submit(self, jobconfig, master_input_sandbox):
+        self.getJobObject().getInputWorkspace().getPath()  # where a description would be written
         self.id = IDS.pop(0)
         return True
 
