@@ -269,17 +269,8 @@ class Arc(Daemons):
 
     def over(self, job: str) -> None:
         """Wait until it has ended, and A-REX knows; its REST interface tells later."""
-        control = self.folder / "control"
-
-        def finished() -> bool:
-            if (control / "finished" / f"job.{job}.status").exists():
-                return True
-            if (control / f"job.{job}.lrms_done").exists():
-                # The scan that saw the end tells A-REX so once: not one that is just being started.
-                self.run("/usr/lib/arc/gm-kick", "-j", job, str(control / f"job.{job}.local"))
-            return False
-
-        until(finished, 2 * WITHIN, f"{job} is over", self.story)
+        status = self.folder / "control" / "finished" / f"job.{job}.status"
+        until(status.exists, 2 * WITHIN, f"{job} is over", self.story)
 
     def in_batch(self, job: str) -> bool:
         """Whether its process runs: A-REX tells that only once a minute."""
