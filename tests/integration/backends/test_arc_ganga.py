@@ -56,6 +56,9 @@ def test_a_session_with_arc_jobs(
     well = [arc_ce.submit(f"echo out {n}") for n in range(2)]
     bad = arc_ce.submit("echo alas >&2; exit 3")
 
+    names = ("0.0", "0.1", "1")
+    ids = {fqid: arc_ce.url_of(job) for fqid, job in zip(names, (*well, bad), strict=True)}
+
     def paused() -> bool:
         described = [d for name, d in _lanes(service).items() if name == lane]
         return any("No such file" in str(found) for found in described)
@@ -73,7 +76,7 @@ def test_a_session_with_arc_jobs(
         found = ganga.run(
             f"""
 from ganga_arc.backend import IDS
-IDS += {[arc_ce.url_of(job) for job in (*well, bad)]!r}
+IDS.update({ids!r})
 def on_arc(**given):
     return Job(application=Executable(exe="/bin/true"), backend=ARC(CE={arc_ce.url!r}), **given)
 j = on_arc(splitter=ArgSplitter(args=[[str(i)] for i in range(2)]))

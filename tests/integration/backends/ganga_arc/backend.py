@@ -1,4 +1,4 @@
-"""``ARC``. ``IDS``: the URLs of jobs that were submitted before; each ``submit`` takes the next."""
+"""``ARC``. ``IDS``: by fqid, the URLs of jobs that were submitted before."""
 
 # mypy: ignore-errors
 
@@ -7,7 +7,7 @@ from GangaCore.GPIDev.Adapters.IBackend import IBackend
 from GangaCore.GPIDev.Schema import Schema, SimpleItem, Version
 from GangaCore.Lib.Executable.Executable import RTHandler
 
-IDS = []
+IDS = {}
 
 
 def _text(doc, **given):
@@ -39,8 +39,9 @@ class ARC(IBackend):
     _name = "ARC"
 
     def submit(self, jobconfig, master_input_sandbox):
-        self.getJobObject().getInputWorkspace().getPath()  # where a description would be written
-        self.id = IDS.pop(0)
+        job = self.getJobObject()
+        job.getInputWorkspace().getPath()  # where a description would be written
+        self.id = IDS[job.getFQID(".")]  # subjobs are submitted by several threads
         return True
 
 
