@@ -28,7 +28,7 @@ class Claim:
 class Master:
     """A master job's record. ``phase``: open, merge, check, notify, done. ``counts``: subjobs by
     status (a job that was not split counts as its own only subjob). ``wish``: seconds between two
-    queries that its owner wants, None: no wish."""
+    queries that its owner wants, None: no wish. ``observe``: see ``Enqueue``."""
 
     owner: str
     repository: str
@@ -46,6 +46,7 @@ class Master:
     results: Mapping[str, Any]
     wish: float | None = None
     checkers: tuple[CheckerSpec, ...] = ()
+    observe: bool = False
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""

@@ -67,6 +67,7 @@ class Fetch:
         wanted: Mapping[str, Fetchable] = {}
         read_at = -FRESH
         with self._keeper.hold(token):
+            self._dispatcher.push([claim.queue])  # one claim less waits: the next may
             for n, member in enumerate(claim.members):
                 if time.monotonic() - read_at >= FRESH:
                     read_at = time.monotonic()
@@ -75,7 +76,6 @@ class Fetch:
                     done += self._one(claim, member, wanted.get(member))
                 except LeaseLost as error:
                     log.warning("%s: not committed, another has it", error)
-        self._dispatcher.push([claim.queue])  # a slot is free again
         return done
 
     def _one(self, claim: Claim, member: str, wanted: Fetchable | None) -> int:
@@ -83,10 +83,14 @@ class Fetch:
             self._store.drop(claim.token, claim.queue, member)  # withdrawn, resubmitted or done
             return 0
         master, sub, job = wanted.master, wanted.sub, wanted.job
-        if given_back(master.roots):
+        fetched: Fetched | None
+        if master.observe:
+            fetched = Fetched(True)
+        elif given_back(master.roots):
             self._store.postpone(claim.token, claim.queue, member, RETRY_CAP)
             return 0
-        fetched = self._fetch(claim, member, wanted)
+        else:
+            fetched = self._fetch(claim, member, wanted)
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())

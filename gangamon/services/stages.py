@@ -54,6 +54,7 @@ class MasterStage(ABC):
             return 0
         done = 0
         with self._keeper.hold(token):
+            self._dispatcher.push([claim.queue])  # one claim less waits: the next may
             for member in claim.members:
                 try:
                     done += self._one(token, claim.queue, member)
@@ -68,6 +69,8 @@ class MasterStage(ABC):
         if master is None or master.attempt != int(attempt) or master.phase != self.stage:
             self.store.drop(token, queue, member)  # withdrawn, resubmitted or done
             return 0
+        if master.observe:
+            return self._commit(token, member, master, {"ok": True, "observed": True})
         if (wait := self._wait(master)) is not None:
             self.store.postpone(token, queue, member, wait)
             return 0
