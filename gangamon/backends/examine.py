@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import time
@@ -19,6 +20,9 @@ NOBODY = "999999998"
 
 #: A query that takes this part of its time-out will not end in time on a bad day.
 SLOW = 0.5
+
+#: Hours a credential should still have: a night.
+HOURS = 12
 
 
 def examine(backend: Backend, lane: Lane, owner: str) -> Iterator[Finding]:
@@ -55,6 +59,15 @@ def fault(name: str, error: Exception) -> Finding:
     elif isinstance(error, RateLimited):
         fix = "the service waits by itself; see `gangamon report politeness`"
     return Finding(name, FAIL, f"{type(error).__name__}: {error}", fix)
+
+
+def lasts(path: str, ends: float | None, fix: str) -> Finding:
+    """A credential that is good until ``ends`` (seconds since the epoch; None: it has no end)."""
+    hours = math.inf if ends is None else (ends - time.time()) / 3600
+    text = f"{path} is good for {hours:.1f} hours"
+    return (
+        Finding("credential", WARN, text, fix) if hours < HOURS else Finding("credential", OK, text)
+    )
 
 
 def query(backend: Backend, lane: Lane, owner: str) -> Finding:

@@ -8,6 +8,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import io
@@ -16,11 +17,11 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
-from gangamon.errors import DiskFull, TransientError
+from gangamon.errors import BadInput, DiskFull, StorageAway, TransientError
 from gangamon.protocols import Manifest
 
 NAME = ".gangamon-manifest.json"
@@ -114,17 +115,50 @@ def write(target: str, fqid: str, attempt: int, found: list[Found]) -> Manifest:
 
 def put(path: str, content: IO[bytes]) -> None:
     """Copy a stream to a file, which appears whole or not at all. DiskFull, OSError."""
+    with placed(path) as file:
+        shutil.copyfileobj(content, file, _CHUNK)
+
+
+@contextlib.contextmanager
+def placed(path: str) -> Iterator[IO[bytes]]:
+    """A temporary to write to, which becomes the file if nothing is raised. DiskFull, OSError."""
     temporary = os.path.join(os.path.dirname(path), f"{NAME}.{os.urandom(8).hex()}")
     try:
         with open(temporary, "xb") as file:
-            shutil.copyfileobj(content, file, _CHUNK)
+            yield file
         os.replace(temporary, path)
-    except OSError as error:
+    except BaseException as error:
         if os.path.lexists(temporary):
             os.unlink(temporary)
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise DiskFull(f"{path}: {error.strerror}") from error
         raise
+
+
+def make(target: str, fqid: str) -> None:
+    """The output directory, where Ganga has not made it (it does for subjobs of a block only as it
+    downloads). StorageAway where the directory of all master jobs holds nothing: a home that is not
+    mounted is not made. OSError."""
+    if os.path.isdir(target):
+        return
+    top = target
+    for _ in range(3 if "." in fqid else 2):
+        top = os.path.dirname(top)
+    if not os.listdir(top):
+        raise StorageAway(f"{top}: empty, though it must hold the job {fqid}")
+    os.makedirs(target, exist_ok=True)
+
+
+def spot(target: str, parts: Sequence[str]) -> str:
+    """The path of a file below ``target``, in directories that are made. BadInput where one is a
+    link, which may lead out of it; OSError."""
+    folder = target
+    for part in parts[:-1]:
+        folder = os.path.join(folder, part)
+        if os.path.islink(folder):
+            raise BadInput([f"{folder}: a link, where a directory is to be"])
+        os.makedirs(folder, exist_ok=True)
+    return os.path.join(folder, parts[-1])
 
 
 def _checksum(found: Found) -> str:

@@ -112,13 +112,7 @@ def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, target: str, fqid:
     if not member.isreg() or ".." in parts or any(p.startswith(manifest.OURS) for p in parts):
         _log.warning("job %s: %s is no plain file: not brought", fqid, member.name)
         return
-    folder = target
-    for part in parts[:-1]:
-        folder = os.path.join(folder, part)
-        if os.path.islink(folder):
-            raise BadInput([f"{folder}: a link, where a directory is to be"])
-        os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, parts[-1])
+    path = manifest.spot(target, parts)
     content = archive.extractfile(member)
     assert content is not None
     manifest.put(path, content)

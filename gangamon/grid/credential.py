@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import json
 import os
 import pwd
@@ -11,6 +12,7 @@ import re
 import ssl
 import stat
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 
@@ -85,25 +87,31 @@ def in_force(path: str, ends: float | None) -> None:
 
 def contents(path: str, owner: str = "") -> bytes:
     """The bytes of a regular file of that user. Raises CredentialMissing."""
+    with opened(path, owner) as descriptor:
+        return os.read(descriptor, MOST)
+
+
+@contextlib.contextmanager
+def opened(path: str, owner: str = "", how: int = os.O_RDONLY) -> Iterator[int]:
+    """The descriptor of a regular file of that user. Raises CredentialMissing, also for an OSError
+    of what is done with it."""
     if path in ("", NO_CREDENTIAL):
         raise CredentialMissing("the lane names no credential; accepted: the path of its file")
     if not os.path.isabs(path):
         raise CredentialMissing(f"{path}: not a path of a credential; accepted: an absolute one")
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        descriptor = os.open(path, how | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            facts = os.fstat(descriptor)
+            if not stat.S_ISREG(facts.st_mode):
+                raise CredentialMissing(f"{path}: not a regular file")
+            if owner and facts.st_uid != _uid(path, owner):
+                raise CredentialMissing(f"{path}: does not belong to {owner}")
+            yield descriptor
+        finally:
+            os.close(descriptor)
     except OSError as error:
         raise CredentialMissing(f"{path}: {error.strerror}") from error
-    try:
-        facts = os.fstat(descriptor)
-        if not stat.S_ISREG(facts.st_mode):
-            raise CredentialMissing(f"{path}: not a regular file")
-        if owner and facts.st_uid != _uid(path, owner):
-            raise CredentialMissing(f"{path}: does not belong to {owner}")
-        return os.read(descriptor, MOST)
-    except OSError as error:
-        raise CredentialMissing(f"{path}: {error.strerror}") from error
-    finally:
-        os.close(descriptor)
 
 
 def expiry(token: str) -> float | None:

@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -88,8 +88,30 @@ class Requests:
     ) -> tuple[int, Mapping[str, str], bytes]:
         """The same with the body as it is."""
         parts: list[bytes] = []
-        status, headers = self._run(method, url, allowed, parts.append, **given)
+        status, headers = self._run(method, url, allowed, parts.append, self._most, **given)
         return status, headers, b"".join(parts)
+
+    def save(
+        self, url: str, file: IO[bytes], most: int, *, allowed: tuple[int, ...] = (), **given: Any
+    ) -> int:
+        """What is there, into a file, as it comes; the status. ``most``: bytes. Raises as ``ask``
+        does, OSError of the file as it is, and BackendUnreachable where less comes than was
+        announced."""
+        written: list[OSError] = []
+
+        def take(chunk: bytes) -> None:
+            try:
+                file.write(chunk)
+            except OSError as error:
+                written.append(error)
+                raise
+
+        try:
+            return self._run("GET", url, allowed, take, most, **given)[0]
+        except BackendUnreachable:
+            if written:
+                raise written[0] from None
+            raise
 
     def _run(
         self,
@@ -97,6 +119,7 @@ class Requests:
         url: str,
         allowed: tuple[int, ...],
         take: Callable[[bytes], Any],
+        most: int,
         **given: Any,
     ) -> tuple[int, Mapping[str, str]]:
         place = _place(url)
@@ -117,8 +140,8 @@ class Requests:
                 said = bytearray()
                 for chunk in response.iter_bytes():
                     size += len(chunk)
-                    if size > self._most:
-                        raise BackendUnreachable(f"{place}: it sent more than {self._most} bytes")
+                    if size > most:
+                        raise BackendUnreachable(f"{place}: it sent more than {most} bytes")
                     if good:
                         take(chunk)
                     elif len(said) < 1000:

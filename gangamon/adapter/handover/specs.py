@@ -19,11 +19,14 @@ from gangamon.settings import hostname
 
 def lane(watched: Watched, master: Any, first: Any) -> Lane:
     """``first``: one of its subjobs, or the job itself. A backend that has an attribute
-    ``endpoint``, and not an empty one, names the endpoint by it; a batch system may have a way of
-    its own; else it is a host."""
+    ``endpoint``, and not an empty one, names the endpoint by it, and the credential's file by
+    ``credential``; a batch system may have a way of its own; else it is a host."""
     name = str(getName(master.backend))
     kind = KINDS.get(name, Kind())
-    credential = (kind.credential and kind.credential(first.backend)) or NO_CREDENTIAL
+    credential = str(getattr(first.backend, "credential", "") or "")
+    if not credential and kind.credential:
+        credential = kind.credential(first.backend)
+    credential = credential or NO_CREDENTIAL
     for backend in (first.backend, master.backend):
         if endpoint := getattr(backend, "endpoint", ""):
             return Lane(name, str(endpoint), credential)
@@ -34,8 +37,8 @@ def lane(watched: Watched, master: Any, first: Any) -> Lane:
     # host that cannot resolve itself is "localhost": another session's may be any node of a
     # shared home, and whose processes they are is then not to be judged.
     if not watched.here and host.partition(".")[0] == "localhost":
-        return Lane(name, host)
-    return Lane(name, hostname() if host in ("", ganga_hostname()) else host)
+        return Lane(name, host, credential)
+    return Lane(name, hostname() if host in ("", ganga_hostname()) else host, credential)
 
 
 def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) -> JobSpec | None:

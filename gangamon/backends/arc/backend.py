@@ -7,24 +7,21 @@ arcsub prints in ``backend.id``, and the CE as the user gave it in ``CE`` and ``
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gangamon.backends.arc import answers, states
+from gangamon.backends.arc import answers, doctor, states
 from gangamon.backends.arc.answers import Info, Status
-from gangamon.backends.arc.jobid import JobId
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Scalar, Seen, Unreachable
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import TransientError
-from gangamon.grid import Requests, credential
-from gangamon.protocols import Limits, PollItem
+from gangamon.grid import Requests, arc
+from gangamon.grid.arc import JobId
+from gangamon.protocols import Finding, Limits, PollItem
 
 SOURCE = "ARC REST"
-
-#: The version of the interface that is spoken; later A-REX speaks it as well.
-VERSION = "1.0"
 
 #: Jobs in one request: their ids have some 70 bytes, and A-REX reads 1 MB (rest.cpp); it reads a
 #: file for each, 1 ms. Documents have 2 KB each.
@@ -77,13 +74,14 @@ class ArcBackend:
         keeps its accounting to itself."""
         return {item.key: Absent(SOURCE, second=True) for item in items}
 
+    def doctor(self, lane: Lane) -> Iterable[Finding]:
+        """See Examined."""
+        return doctor.findings(lane, self.limits.timeout)
+
     def _ask(self, service: str, owner: str, path: str, asked: Asked) -> dict[str, Observation]:
-        known = credential.read(path, owner)
-        tls = known.present(credential.trusted())
-        headers = {"Accept": "application/json", **known.headers}
         ids = sorted({id_.name for _, id_ in asked})
-        with Requests(self.limits.timeout, tls, headers) as requests:
-            service = f"{service}/rest/{VERSION}/jobs"
+        with arc.requests(self.limits.timeout, path, owner) as requests:
+            service = arc.jobs(service)
             found: dict[str, Status] = {}
             for chunk in _chunks(ids, STATUSES):
                 found.update(answers.statuses(_post(requests, service, "status", chunk), chunk))

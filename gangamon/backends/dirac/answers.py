@@ -17,7 +17,7 @@ from gangamon.errors import BackendUnreachable
 MONITORING, LOGGING = "JobMonitoring", "JobLoggingDB"
 
 #: What DIRAC has for the site of a job that is nowhere yet.
-_NOWHERE = frozenset({"ANY", "Multiple", "Unknown", "None"})
+NOWHERE = frozenset({"ANY", "Multiple", "Unknown", "None"})
 
 
 def states(answer: Mapping[str, Any], ids: Sequence[int]) -> dict[int, Observation]:
@@ -42,23 +42,23 @@ def _mapping(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 def _state(job: Any, number: str, user: object) -> Observation:
     if job is None:
         return Absent(MONITORING)
-    if not isinstance(job, dict) or not _text(job, "status"):
+    if not isinstance(job, dict) or not text(job, "status"):
         return Unreachable(f"DIRAC: job {number}: unreadable: {str(job)[:200]}")
-    owner = _text(job, "owner")
+    owner = text(job, "owner")
     if owner and isinstance(user, str) and user and owner != user:
         # Numbers begin anew where a DIRAC is set up anew.
         return Unreachable(f"DIRAC: job {number} is of {owner}, and the proxy of {user}")
-    site = _text(job, "site")
-    extra: dict[str, Scalar] = {"normCPUTime": cpu} if (cpu := _text(job, "cpu")) else {}
-    return _seen(
+    site = text(job, "site")
+    extra: dict[str, Scalar] = {"normCPUTime": cpu} if (cpu := text(job, "cpu")) else {}
+    return seen(
         MONITORING,
-        _text(job, "status"),
-        _text(job, "minor"),
-        _text(job, "application"),
-        site="" if site in _NOWHERE else site,
+        text(job, "status"),
+        text(job, "minor"),
+        text(job, "application"),
+        site="" if site in NOWHERE else site,
         started=_seconds(job.get("started")),
         ended=_seconds(job.get("ended")),
-        restarts=_count(job.get("restarts")),
+        restarts=count(job.get("restarts")),
         extra={"actualCE": site, **extra},
     )
 
@@ -75,7 +75,7 @@ def _story(records: Any, number: str) -> Observation:
             raise ValueError
     except (TypeError, ValueError, IndexError, KeyError):
         return Unreachable(f"DIRAC: job {number}: its story is unreadable, or was not told")
-    return _seen(
+    return seen(
         LOGGING,
         status,
         minor,
@@ -85,7 +85,7 @@ def _story(records: Any, number: str) -> Observation:
     )
 
 
-def _seen(
+def seen(
     source: str,
     status: str,
     minor: str,
@@ -96,6 +96,7 @@ def _seen(
     restarts: int = 0,
     extra: Mapping[str, Scalar] | None = None,
 ) -> Seen:
+    """A job of DIRAC or DiracX, by its states. Times: seconds since the epoch."""
     means = table.meaning(status, minor)
     over = means in FINAL
     if started is not None and ended is not None and started > ended:
@@ -119,7 +120,8 @@ def _seen(
     )
 
 
-def _text(job: Mapping[str, Any], name: str) -> str:
+def text(job: Mapping[str, Any], name: str) -> str:
+    """'' for what is none."""
     found = job.get(name)
     return found if isinstance(found, str) else ""
 
@@ -130,5 +132,6 @@ def _seconds(value: object) -> float | None:
     return float(value)
 
 
-def _count(value: object) -> int:
+def count(value: object) -> int:
+    """0 for what is none."""
     return value if isinstance(value, int) and not isinstance(value, bool) and value > 0 else 0

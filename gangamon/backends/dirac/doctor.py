@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator
 
-from gangamon.backends.examine import fault
+from gangamon.backends.examine import fault, lasts
 from gangamon.domain.lane import NO_CREDENTIAL, Lane
 from gangamon.errors import TransientError
 from gangamon.grid import credential
 from gangamon.grid.dirac.process import PROGRAMS
 from gangamon.protocols import OK, WARN, Finding
-
-#: Hours a proxy should still have: a night.
-HOURS = 12
 
 
 def findings(lane: Lane, timeout: float) -> Iterator[Finding]:
@@ -24,7 +20,8 @@ def findings(lane: Lane, timeout: float) -> Iterator[Finding]:
         yield Finding("credential", WARN, text)
     else:
         try:
-            yield _proxy(lane.credential, credential.read(lane.credential).ends)
+            ends = credential.read(lane.credential).ends
+            yield lasts(lane.credential, ends, "dirac-proxy-init, before the lane pauses")
         except TransientError as error:
             yield fault("credential", error)
     begun = time.monotonic()
@@ -42,11 +39,3 @@ def findings(lane: Lane, timeout: float) -> Iterator[Finding]:
     else:
         fix = "dirac-proxy-info; the user must be in DIRAC's Registry"
         yield Finding("user", WARN, "DIRAC does not say whose the proxy is", fix)
-
-
-def _proxy(path: str, ends: float | None) -> Finding:
-    hours = math.inf if ends is None else (ends - time.time()) / 3600
-    text = f"{path} is good for {hours:.1f} hours"
-    if hours < HOURS:
-        return Finding("credential", WARN, text, "dirac-proxy-init, before the lane pauses")
-    return Finding("credential", OK, text)

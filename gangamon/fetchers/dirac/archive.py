@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import bz2
+import contextlib
+import glob
 import gzip
 import io
 import lzma
@@ -23,18 +25,32 @@ MOST_FILES = 100_000
 MOST_HEADER = 1024**2
 
 _CHUNK = 1 << 20
+
+
+@contextlib.contextmanager
+def _zstandard(path: str, mode: str) -> Iterator[IO[bytes]]:
+    import zstandard  # only DiracX's come so: those of DIRAC are unpacked in its environment
+
+    try:
+        with zstandard.open(path, mode) as source:
+            yield cast("IO[bytes]", source)
+    except zstandard.ZstdError as error:
+        raise EOFError(str(error)) from error
+
+
 _PACKERS: tuple[tuple[bytes, Callable[..., Any]], ...] = (
     (b"BZh", bz2.open),
     (b"\x1f\x8b", gzip.open),
     (b"\xfd7zXZ", lzma.open),
+    (b"\x28\xb5\x2f\xfd", _zstandard),
     (b"", open),
 )
 
 
 def unpack(path: str, target: str) -> list[str]:
-    """Put the files of a tar archive (plain, or by bzip2, gzip, xz) under ``target`` (without
-    links in it), each whole or not at all; what was left out: links, devices, names that lead
-    elsewhere, and our own.
+    """Put the files of a tar archive (plain, or by bzip2, gzip, xz, zstandard) under ``target``
+    (without links in it), each whole or not at all; what was left out: links, devices, names that
+    lead elsewhere, and our own.
 
     Raises OutputMissing if there is too much in it, TransientError if it is damaged (it may have
     been cut off on its way), DiskFull, OSError. Writes a plain copy beside ``path``.
@@ -52,6 +68,15 @@ def unpack(path: str, target: str) -> list[str]:
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise TransientError(f"output sandbox: {error}") from error
     return left_out
+
+
+def name_stdout(target: str) -> None:
+    """A link to the application's log, as Ganga makes one (DiracCommands.py ``getOutputSandbox``):
+    DIRAC's stdout has another name."""
+    link = os.path.join(target, "stdout")
+    logs = sorted(glob.glob(os.path.join(glob.escape(target), "*Ganga_*.log")))
+    if logs and not os.path.lexists(link):
+        os.symlink(os.path.basename(logs[0]), link)
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:

@@ -60,7 +60,7 @@ class DiracFetcher:
         if not manifest.under(target, order.roots):
             raise BadInput([f"target: got {order.target!r}; accepted: a path under {order.roots}"])
         try:
-            _make(order, target)
+            manifest.make(target, order.fqid)
             done = manifest.known(target, order.attempt, manifest.listing(target, order.roots))
             return done or self._fetch(order, target)
         except (CredentialMissing, BackendUnreachable) as error:
@@ -88,19 +88,6 @@ class DiracFetcher:
         return done
 
 
-def _make(order: FetchOrder, target: str) -> None:
-    """Ganga makes the directories of a block of subjobs only as it downloads into them. Only where
-    the directory of all master jobs holds something: a home that is not mounted is not made."""
-    if os.path.isdir(target):
-        return
-    top = target
-    for _ in range(3 if "." in order.fqid else 2):
-        top = os.path.dirname(top)
-    if not os.listdir(top):
-        raise StorageAway(f"{top}: empty, though it must hold the job {order.fqid}")
-    os.makedirs(target, exist_ok=True)
-
-
 def _number(native_id: str) -> int:
     if not native_id.isdecimal():
         raise OutputMissing(f"DIRAC has given the job no number: {native_id!r}")
@@ -125,7 +112,7 @@ def _sandbox(program: Program, deadline: float, job: int, order: FetchOrder, tar
             else:
                 with open(path, "rb") as file:
                     manifest.put(os.path.join(target, os.path.basename(path)), file)
-    _stdout(target)
+    archive.name_stdout(target)
     return str(answer.get("lfn") or "")
 
 
@@ -136,15 +123,6 @@ def _folder(program: Program) -> Iterator[str]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _stdout(target: str) -> None:
-    """A link to the application's log, as Ganga makes one (DiracCommands.py ``getOutputSandbox``):
-    DIRAC's stdout has another name."""
-    link = os.path.join(target, "stdout")
-    logs = sorted(glob.glob(os.path.join(glob.escape(target), "*Ganga_*.log")))
-    if logs and not os.path.lexists(link):
-        os.symlink(os.path.basename(logs[0]), link)
 
 
 def _patterns(order: FetchOrder) -> list[str]:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Protocol
 
 import pytest
 
-from tests.integration.backends import dirac, sge, slurm
+from tests.integration.backends import arc, dirac, diracx, sge, slurm
+from tests.integration.backends.arc import Arc
 from tests.integration.backends.dirac import Dirac
+from tests.integration.backends.diracx import DiracX
 from tests.integration.backends.sge import GridEngine
 from tests.integration.backends.slurm import Slurm
 
@@ -42,6 +45,25 @@ def dirac_site() -> Iterator[Dirac]:
     _require(dirac.missing())
     with dirac.running() as site:
         yield site
+
+
+@pytest.fixture(scope="session")
+def diracx_site() -> Iterator[DiracX]:
+    """A DiracX, installed from PyPI for this run. It needs Python 3.11: Debian 12's."""
+    if sys.version_info < (3, 11):
+        pytest.skip("Python below 3.11")
+    with diracx.running() as site:
+        yield site
+
+
+@pytest.fixture(scope="session")
+def arc_ce() -> Iterator[Arc]:
+    """A CE, which only root can run: its jobs are another user's."""
+    _require(arc.missing())
+    if os.getuid() != 0:
+        pytest.skip("not root")
+    with arc.running() as ce:
+        yield ce
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 import subprocess
 import tempfile
@@ -18,7 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.integration.backends.daemons import PATH, Daemons, free_ports
+from tests.integration.backends.certificates import SUBJECT, Authority
+from tests.integration.backends.daemons import DEBIAN, PATH, Daemons, free_ports, python_of
 
 SITE = Path(__file__).with_name("dirac_site")
 
@@ -34,9 +34,6 @@ DATABASES = {
     "ResourceStatus": ("ResourceStatusDB",),
 }
 
-#: Debian's Python, which sees the modules of Debian's packages.
-PYTHON = "/usr/bin/python3"
-
 #: Program, or module of that Python -> the package of Debian 12 that it is in.
 PROGRAMS = {
     "mariadbd": "mariadb-server",
@@ -45,31 +42,14 @@ PROGRAMS = {
 }
 MODULES = {"M2Crypto": "python3-m2crypto", "MySQLdb": "python3-mysqldb"}
 
-SUBJECT = "/DC=org/DC=gangamon/CN="
-
 
 def missing() -> list[str]:
     """The packages that are not installed."""
     found = {p for name, p in PROGRAMS.items() if shutil.which(name, path=PATH) is None}
     for name, package in MODULES.items():
-        if subprocess.run([PYTHON, "-c", f"import {name}"], capture_output=True).returncode:
+        if subprocess.run([DEBIAN, "-c", f"import {name}"], capture_output=True).returncode:
             found.add(package)
     return sorted(found)
-
-
-def install(folder: Path) -> Path:
-    """DIRAC's environment in this folder, from PyPI; its Python. Takes about 20 s."""
-    for words in (
-        (PYTHON, "-m", "venv", "--system-site-packages", str(folder)),
-        (
-            *(str(folder / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"),
-            *("--no-compile", "--disable-pip-version-check", "--root-user-action=ignore"),
-            *("--requirement", str(SITE / "requirements.txt")),
-        ),
-    ):
-        done = subprocess.run(words, capture_output=True, text=True, timeout=600)
-        assert done.returncode == 0, f"{words}: {done.stdout}{done.stderr}"
-    return folder / "bin" / "python"
 
 
 class Dirac(Daemons):
@@ -181,38 +161,11 @@ class Dirac(Daemons):
 
     def _certificates(self) -> None:
         """An authority, and of it a host's and two users' certificates."""
-        ca = self.folder / "ca"
-        for name in ("ca", "host", "user", "stranger"):
-            (self.folder / name).mkdir()
-        authority, secret = str(ca / "ca.pem"), str(self.folder / "ca.key")
-        new = ("openssl", "req", "-newkey", "rsa:2048", "-nodes", "-subj")
-        self.run(
-            *(*new, f"{SUBJECT}Test CA", "-x509", "-days", "30"),
-            *("-keyout", secret, "-out", authority),
-            *("-addext", "basicConstraints=critical,CA:TRUE"),
-            *("-addext", "keyUsage=critical,keyCertSign,cRLSign"),
-        )
-        sign = ("openssl", "x509", "-req", "-days", "30", "-CA", authority, "-CAkey", secret)
-        for number, (whose, name, extensions) in enumerate(
-            (
-                ("host", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1\n"),
-                ("user", "Test User", "extendedKeyUsage=clientAuth\n"),
-                ("stranger", "Stranger", "extendedKeyUsage=clientAuth\n"),
-            ),
-            start=2,
-        ):
-            place = self.folder / whose
-            (place / "ext").write_text(f"keyUsage=critical,digitalSignature\n{extensions}")
-            request, key = str(place / "request"), str(place / "key.pem")
-            self.run(*new, SUBJECT + name, "-keyout", key, "-out", request)
-            self.run(
-                *(*sign, "-in", request, "-out", str(place / "cert.pem")),
-                *("-set_serial", str(number), "-extfile", str(place / "ext")),
-            )
-            os.chmod(key, 0o400)
-        (ca / f"{self.run('openssl', 'x509', '-in', authority, '-noout', '-hash')}.0").symlink_to(
-            "ca.pem"
-        )
+        authority = Authority(self.folder)
+        client = "extendedKeyUsage=clientAuth"
+        authority.certify("host", "localhost", "subjectAltName=DNS:localhost,IP:127.0.0.1")
+        authority.certify("user", "Test User", client)
+        authority.certify("stranger", "Stranger", client)
 
     def _configuration(self) -> str:
         parameters = {"Host": "127.0.0.1", "Port": self.parameters_port, "SSL": "no"}
@@ -307,7 +260,7 @@ def _cfg(sections: dict[str, Any]) -> str:
 def running() -> Iterator[Dirac]:
     """A DIRAC, installed and run for this."""
     with tempfile.TemporaryDirectory(prefix="gm-diracos-") as folder:
-        site = Dirac(install(Path(folder)))
+        site = Dirac(python_of(Path(folder), SITE / "requirements.txt", "--system-site-packages"))
         try:
             site.start()
             yield site

@@ -11,11 +11,12 @@ from hypothesis import strategies as st
 from gangamon.backends.arc import answers
 from gangamon.backends.arc.answers import Info, Status
 from gangamon.backends.arc.backend import ArcBackend, _observation
-from gangamon.backends.arc.jobid import JobId
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Seen, Unreachable
 from gangamon.domain.status import FINAL, JobStatus
-from gangamon.errors import BackendUnreachable, CredentialMissing
+from gangamon.errors import BackendUnreachable, CredentialMissing, TransientError
+from gangamon.fetchers.arc import _names
+from gangamon.grid.arc import JobId
 from gangamon.testing.factories import poll_item
 
 HERE = JobId("abc", "https://ce.example.org:443/arex")
@@ -118,3 +119,14 @@ def test_any_json(value: Any) -> None:
     for status in found.values():
         seen = _observation(status, Info(), None, HERE)
         assert not (isinstance(seen, Seen) and seen.status in FINAL) or status.code == "200"
+
+
+@given(st.fixed_dictionaries({}, optional={"file": JSON | st.just(".."), "dir": JSON}) | JSON)
+def test_any_listing_of_outputs(value: Any) -> None:
+    """Names of that directory, or an error."""
+    for kind in ("file", "dir"):
+        try:
+            names = _names(value, kind)
+        except TransientError:
+            continue
+        assert not any("/" in name or name in ("", ".", "..") for name in names)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gangamon.adapter.handover.kinds import dirac, local, lsf, pbs, remote, sge, slurm
+from gangamon.adapter.handover.kinds import arc, dirac, diracx, local, lsf, pbs, remote, sge, slurm
 from gangamon.adapter.handover.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
+    "ARC": arc.KIND,
     "Dirac": dirac.KIND,
+    "DiracX": diracx.KIND,
     "LSF": lsf.KIND,
     "Local": local.KIND,
     "PBS": pbs.KIND,

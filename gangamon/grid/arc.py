@@ -1,10 +1,16 @@
-"""ARC's job ids: URLs, from which CE and job can be told."""
+"""ARC's REST interface: which A-REX a job is in, by its id, and the requests to it."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
+
+from gangamon.grid import credential
+from gangamon.grid.http import Requests
+
+#: The version of the interface that is spoken; later A-REX speaks it as well.
+VERSION = "1.0"
 
 #: Where A-REX lies unless ``[arex/ws] wsurl`` says where (arc.conf.reference, 6.17).
 PORT, MOUNT = 443, "/arex"
@@ -20,6 +26,11 @@ class JobId:
 
     name: str
     service: str
+
+    @property
+    def jobs(self) -> str:
+        """The URL of the CE's jobs."""
+        return jobs(self.service)
 
     @property
     def host(self) -> str:
@@ -65,3 +76,15 @@ def service(endpoint: str) -> str:
 def _url(host: str, port: int, mount: str) -> str:
     name = f"[{host}]" if ":" in host else host
     return f"https://{name.lower()}:{port}{mount.rstrip('/')}"
+
+
+def jobs(service: str) -> str:
+    return f"{service}/rest/{VERSION}/jobs"
+
+
+def requests(timeout: float, path: str, owner: str = "") -> Requests:
+    """Requests of a user with the proxy or token in a file, together in so many seconds. Raises
+    CredentialMissing."""
+    known = credential.read(path, owner)
+    tls = known.present(credential.trusted())
+    return Requests(timeout, tls, {"Accept": "application/json", **known.headers})
