@@ -177,6 +177,12 @@ def _patch(chosen: options.Options) -> None:
             "SubJobXMLList._getItem",
             "a session that is opened again is slow to show what has changed",
         ),
+        (
+            chosen.PatchCondor,
+            patches.patch_condor,
+            "Condor.master_submit",
+            "it cannot submit with HTCondor's bindings from version 25 on",
+        ),
     ):
         if wanted and not apply():
             logger.warning(

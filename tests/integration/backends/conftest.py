@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.integration.backends import dirac, slurm
+from tests.integration.backends import condor, dirac, slurm
+from tests.integration.backends.condor import Condor
 from tests.integration.backends.dirac import Dirac
 from tests.integration.backends.slurm import Slurm
 
@@ -31,6 +32,14 @@ def slurm_accounted() -> Iterator[Slurm]:
     _require(slurm.missing({**slurm.NEEDED, **slurm.ACCOUNTING}))
     with slurm.running(Slurm("accounted", memory=2, accounting=True)) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Condor]:
+    """An HTCondor of one host. All its tests are in one file: it takes a minute to install."""
+    _require(condor.missing())
+    with condor.running(Condor()) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

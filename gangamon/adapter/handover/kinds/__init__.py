@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gangamon.adapter.handover.kinds import dirac, local, remote, slurm
+from gangamon.adapter.handover.kinds import condor, dirac, local, remote, slurm
 from gangamon.adapter.handover.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
+    "Condor": condor.KIND,
     "Dirac": dirac.KIND,
     "Local": local.KIND,
     "Remote": remote.KIND,
