@@ -19,7 +19,7 @@ from gangamon.backends import examine
 from gangamon.domain.command import Command, Enqueue
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Scalar
+from gangamon.domain.observation import Check, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, StoreUnavailable
@@ -47,7 +47,9 @@ class Ack:
 @dataclass(frozen=True)
 class JobUpdate:
     """One job's state. ``sub`` is -1 for a job that was not split. ``ended_at``, ``started_at``: at
-    the backend, seconds since the epoch; known once the backend has said that it ended."""
+    the backend, seconds since the epoch; known once the backend has said that it ended. ``checks``:
+    what the service's checkers said of a subjob, in Ganga's order; without them its status is the
+    backend's word."""
 
     sub: int
     attempt: int
@@ -56,6 +58,7 @@ class JobUpdate:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     ended_at: float | None = None
     started_at: float | None = None
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,12 @@ class Client:
                     f"mergers[{index}].kind: got {merger.kind!r}; accepted: "
                     + ", ".join(sorted(kinds))
                 )
+        for index, checker in enumerate(command.checkers):
+            if checker.kind not in (kinds := postprocess.checkers()):
+                faults.append(
+                    f"checkers[{index}].kind: got {checker.kind!r}; accepted: "
+                    + ", ".join(sorted(kinds))
+                )
         if faults:
             raise BadInput(faults)
 
@@ -331,8 +340,10 @@ def _read(path: Path) -> str:
 
 
 def _as_update(sub: int, job: Job) -> JobUpdate:
-    times = (job.evidence.ended_at, job.evidence.started_at) if job.evidence else ()
-    return JobUpdate(sub, job.attempt, job.restart, job.status, job.attributes, *times)
+    times = (job.evidence.ended_at, job.evidence.started_at) if job.evidence else (None, None)
+    return JobUpdate(
+        sub, job.attempt, job.restart, job.status, job.attributes, *times, checks=job.checks
+    )
 
 
 def _final(
@@ -353,8 +364,22 @@ def _parse(fields: Mapping[str, str]) -> Update:
         results = {stage: parse_json(fields[stage]) for stage in ("merge", "check", "notify")}
         final = _final(int(fields["a"]), JobStatus(fields["s"]), results)
         return Update(epoch, at, master, final=final)
-    jobs = tuple(
-        JobUpdate(sub, attempt, restart, JobStatus(status), attributes, *times)
-        for sub, attempt, restart, status, attributes, *times in json.loads(fields["d"])
-    )
+    jobs = tuple(_job_update(*row) for row in json.loads(fields["d"]))
     return Update(epoch, at, master, jobs=jobs)
+
+
+def _job_update(
+    sub: int,
+    attempt: int,
+    restart: int,
+    status: str,
+    attributes: Mapping[str, Scalar],
+    ended_at: float | None = None,
+    started_at: float | None = None,
+    checks: Sequence[Mapping[str, Any]] = (),
+) -> JobUpdate:
+    """As ``store.codec.dump_update`` writes it."""
+    said = tuple([Check(**check) for check in checks])
+    return JobUpdate(
+        sub, attempt, restart, JobStatus(status), attributes, ended_at, started_at, said
+    )

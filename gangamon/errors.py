@@ -13,6 +13,8 @@ GangamonError
         SchemaMismatch      the store holds a schema this version does not know
         OutputMissing       an output that must be there is not, and will not come
         MergeFailed         a merger gave up; the message is for the user
+        CheckFailed         a job does not pass a checker; the message is for the user
+        CheckImpossible     a checker cannot say whether a job passes
         LeaseLost           the claim is no longer ours; what was done must not be committed
 
 No redis, celery or OS exception passes the module that talks to them.
@@ -82,6 +84,14 @@ class OutputMissing(PermanentError):
 
 class MergeFailed(PermanentError):
     """A merger gave up. The message is Ganga's own where Ganga has one."""
+
+
+class CheckFailed(PermanentError):
+    """A job does not pass a checker. The message is Ganga's own."""
+
+
+class CheckImpossible(PermanentError):
+    """A checker cannot say whether a job passes. The message is Ganga's own."""
 
 
 class LeaseLost(PermanentError):

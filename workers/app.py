@@ -108,16 +108,24 @@ class Services:
             Alarm(),
         )
         journal = FileJournal(settings.journal_dir)
-        intake = Intake(store, journal, backends.names, postprocess.kinds, clock)
+        intake = Intake(
+            store, journal, backends.names, postprocess.kinds, postprocess.checkers, clock
+        )
         prune = Prune(store, intake, journal, settings.retention_days)
         self.tick = Tick(store, intake, dispatcher, prune)
         watcher = Watcher(store, dispatcher, backend)
         self.poll = Poll(store, keeper, dispatcher, backend, clock, watcher)
         self.fetch = Fetch(
-            store, keeper, dispatcher, fetchers.for_backend, settings.fetch_attempts, clock
+            store,
+            keeper,
+            dispatcher,
+            fetchers.for_backend,
+            postprocess.checker,
+            settings.fetch_attempts,
+            clock,
         )
         self.merge = Merge(store, keeper, dispatcher, postprocess.for_kind)
-        self.check = Check(store, keeper, dispatcher, manifest.verify)
+        self.check = Check(store, keeper, dispatcher, manifest.verify, postprocess.checker)
         self.notify = Notify(store, keeper, dispatcher, settings.notify_command)
 
 

@@ -154,6 +154,12 @@ def _patch(chosen: options.Options) -> None:
             "merged files may be merged again",
         ),
         (
+            chosen.PatchFileChecker,
+            patches.patch_file_checker,
+            "FileChecker.check",
+            "checked files are checked again",
+        ),
+        (
             chosen.PatchMasterStatus,
             patches.patch_master_status,
             "Job.updateMasterJobStatus",

@@ -86,6 +86,7 @@ RELIED_ON: tuple[tuple[str, str, dict[str, tuple[str, ...]]], ...] = (
     ),
     ("GangaCore.GPIDev.Lib.Registry.JobRegistry", "JobRegistry", {"getIndexCache": ("obj",)}),
     ("GangaCore.Lib.Mergers.Merger", "TextMerger", {"execute": ("job", "newstatus")}),
+    ("GangaCore.Lib.Checkers", "FileChecker", {"check": ("job",)}),
 )
 
 #: Attributes of each registry's instances.

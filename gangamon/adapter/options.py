@@ -14,6 +14,7 @@ class Options:
 
     Enabled: bool = True
     PatchTextMerger: bool = True
+    PatchFileChecker: bool = True
     PatchMasterStatus: bool = True
     PatchFlush: bool = True
     PatchIndexCache: bool = True
@@ -27,6 +28,7 @@ class Options:
 _MEANING = {
     "Enabled": "False: leave Ganga's own monitoring in place",
     "PatchTextMerger": "False: a TextMerger merges again in the session what gangamon has merged",
+    "PatchFileChecker": "False: a FileChecker checks again in the session what gangamon checked",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",

@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from gangamon.adapter.show.verdicts import verdicts
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
+from gangamon.errors import CheckImpossible
 
 #: Versions of Ganga whose methods were read, and with which the tests were run: the newest on PyPI
 #: and the two before it.
@@ -65,7 +66,7 @@ def patch_text_merger() -> bool:
         return False
 
     def execute(self: Any, job: Any, newstatus: Any) -> Any:
-        verdict = verdicts.take(job)
+        verdict = verdicts.take(self)
         if verdict is None:
             return stock(self, job, newstatus)
         if not verdict.ok:
@@ -73,6 +74,31 @@ def patch_text_merger() -> bool:
         return self.success if verdict.ok else self.failure
 
     TextMerger.execute = execute
+    return True
+
+
+def patch_file_checker() -> bool:
+    """``FileChecker.check`` takes the service's verdict instead of reading the files, likewise.
+    False: not the method this was written for."""
+    from GangaCore.Lib.Checkers import FileChecker
+    from GangaCore.Utility.logging import getLogger
+
+    logger = getLogger("gangamon")
+    stock = FileChecker.check
+    if not fits(stock, ("self", "job")):
+        return False
+
+    def check(self: Any, job: Any) -> Any:
+        verdict = verdicts.take(self)
+        if verdict is None:
+            return stock(self, job)
+        if verdict.error:
+            raise CheckImpossible(verdict.error)  # Ganga notes it in the debug directory
+        if not verdict.ok:
+            logger.info("%s", verdict.reason)
+        return self.success if verdict.ok else self.failure
+
+    FileChecker.check = check
     return True
 
 

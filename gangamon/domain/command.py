@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
 
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
@@ -40,6 +41,33 @@ class MergerSpec:
 
 
 @dataclass(frozen=True)
+class CheckerSpec:
+    """A checker of a job: ``kind`` as Ganga names it, fields as those of Ganga's FileChecker.
+
+    It checks the subjobs (``check_subjobs``), the master, or the job if it was not split
+    (``check_master``): ``files`` are names or patterns, ``search_strings`` regular expressions.
+    """
+
+    kind: str
+    files: tuple[str, ...]
+    search_strings: tuple[str, ...]
+    fail_if_found: bool = True
+    files_must_exist: bool = True
+    check_subjobs: bool = True
+    check_master: bool = True
+
+    def wanted(self, sub: int) -> bool:
+        """Whether it checks this subjob, or job: in Ganga a job that was not split counts as a
+        master (IChecker.py:40, 8.7.12)."""
+        return self.check_subjobs if sub != UNSPLIT else self.check_master
+
+    @property
+    def digest(self) -> str:
+        """The same for the same checker only: by it an answer is known to be about it."""
+        return blake2b(repr(sorted(asdict(self).items())).encode(), digest_size=8).hexdigest()
+
+
+@dataclass(frozen=True)
 class Register:
     """Make a repository known, with the directories that its jobs' paths must lie under.
 
@@ -71,6 +99,7 @@ class Enqueue:
     workspace: str
     mergers: tuple[MergerSpec, ...]
     jobs: tuple[JobSpec, ...]
+    checkers: tuple[CheckerSpec, ...] = ()
 
 
 @dataclass(frozen=True)

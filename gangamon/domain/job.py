@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from gangamon.domain.observation import Scalar
+from gangamon.domain.observation import Check, Scalar
 from gangamon.domain.status import RANK, JobStatus
 
 _STATE = re.compile(r"(\d{5})\.(\d{4})\.(\d):([a-z]+)")
@@ -60,6 +60,7 @@ class Job:
     ``verdict``: the final status the backend gave while the outputs are still on their way.
     ``absences``, ``absent_at``, ``absent_for``: good answers in a row that did not name the job,
     the last of them, and the seconds they span (a gap in which nobody answered counts little).
+    ``checks``: what the checkers said of its outputs; empty if none was run by the service.
     ``unmapped``: the native status is not in the backend's table; kept and reported.
     """
 
@@ -78,6 +79,7 @@ class Job:
     evidence: Evidence | None = None
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     history: tuple[Entry, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     @property
     def version(self) -> Version:

@@ -53,13 +53,28 @@ class Unreachable:
 
 
 @dataclass(frozen=True)
+class Check:
+    """What a checker said. ``ok``: the job passes. ``reason``: why not, as Ganga says it.
+    ``error``: it could not check, and in Ganga's meaning the job passes. ``spec``: the digest of
+    the CheckerSpec."""
+
+    kind: str
+    spec: str
+    ok: bool
+    reason: str = ""
+    error: str = ""
+
+
+@dataclass(frozen=True)
 class Fetched:
-    """The fetch stage ended for good: outputs in place (``ok``) or never to come (``reason``)."""
+    """The fetch stage ended for good: outputs in place (``ok``) or never to come (``reason``).
+    ``checks``: what the checkers said of the outputs, in Ganga's order."""
 
     ok: bool
     reason: str = ""
     files: int = 0
     bytes: int = 0
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True)

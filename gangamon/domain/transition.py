@@ -159,6 +159,11 @@ def _fetched(job: Job, fetched: Fetched, now: float) -> Step:
     if not fetched.ok and status is JobStatus.COMPLETED:
         status = JobStatus.FAILED
         evidence = replace(evidence, reason=f"outputs: {fetched.reason}")
+    elif fetched.ok and status is JobStatus.COMPLETED and fetched.checks:
+        job = job.but(checks=fetched.checks)
+        if failed := next((check for check in fetched.checks if not check.ok), None):
+            status = JobStatus.FAILED
+            evidence = replace(evidence, reason=f"{failed.kind}: {failed.reason}")
     return Step(_move(job.but(evidence=evidence), status, "fetch", now))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 from gangamon.domain.command import (
     BATCH_SIZE,
     UNSPLIT,
+    CheckerSpec,
     Command,
     Enqueue,
     JobSpec,
@@ -55,6 +56,8 @@ def to_wire(command: Command) -> dict[str, Any]:
         body["jobs"] = [
             [j.sub, j.attempt, j.status.value, j.native_id, dict(j.extra)] for j in command.jobs
         ]
+    if isinstance(command, Enqueue) and not command.checkers:
+        del body["checkers"]  # as with rates
     if isinstance(command, Register) and not command.rates:
         del body["rates"]  # a service of the version before does not know the field
     if isinstance(command, Withdraw):
@@ -140,8 +143,16 @@ class _Check:
     def path(self, key: str) -> Any:
         return self.field(key, _absolute, "an absolute path without '..'")
 
-    def flag(self, key: str) -> Any:
-        return self.field(key, lambda v: isinstance(v, bool), "true or false", default=False)
+    def flag(self, key: str, default: bool = False) -> Any:
+        return self.field(key, lambda v: isinstance(v, bool), "true or false", default)
+
+    def files(self) -> tuple[str, ...]:
+        found = self.field(
+            "files",
+            lambda v: isinstance(v, list) and all(isinstance(f, str) and _inside(f) for f in v),
+            "a list of file names or patterns, relative and without '..'",
+        )
+        return tuple(found or ())
 
 
 def _register(check: _Check) -> dict[str, Any]:
@@ -164,6 +175,8 @@ def _enqueue(check: _Check) -> dict[str, Any]:
     fields["lane"] = check.lane()
     mergers = check.field("mergers", lambda v: isinstance(v, list), "a list", [])
     fields["mergers"] = tuple(_merger(check, i, m) for i, m in enumerate(mergers or ()))
+    checkers = check.field("checkers", lambda v: isinstance(v, list), "a list", [])
+    fields["checkers"] = tuple(_checker(check, i, c) for i, c in enumerate(checkers or ()))
     jobs = check.field(
         "jobs",
         lambda v: isinstance(v, list) and 0 < len(v) <= BATCH_SIZE,
@@ -181,14 +194,26 @@ def _enqueue(check: _Check) -> dict[str, Any]:
 def _merger(check: _Check, index: int, body: object) -> MergerSpec:
     inner = _Check(body, f"mergers[{index}].", check.faults)
     kind = inner.text("kind", _NAME, "a merger's name")
-    files = inner.field(
-        "files",
-        lambda v: isinstance(v, list) and all(isinstance(f, str) and _inside(f) for f in v),
-        "a list of file names or patterns, relative and without '..'",
-    )
+    files = inner.files()
     flags = {key: inner.flag(key) for key in ("ignorefailed", "overwrite", "compress")}
     inner.nothing_but(("kind", "files", *flags))
-    return MergerSpec(kind=kind, files=tuple(files or ()), **flags)
+    return MergerSpec(kind=kind, files=files, **flags)
+
+
+def _checker(check: _Check, index: int, body: object) -> CheckerSpec:
+    inner = _Check(body, f"checkers[{index}].", check.faults)
+    kind = inner.text("kind", _NAME, "a checker's name")
+    files = inner.files()
+    strings = inner.field(
+        "search_strings",
+        lambda v: isinstance(v, list) and all(isinstance(s, str) for s in v),
+        "a list of regular expressions",
+        [],
+    )
+    names = ("fail_if_found", "files_must_exist", "check_subjobs", "check_master")
+    flags = {name: inner.flag(name, default=True) for name in names}
+    inner.nothing_but(("kind", "files", "search_strings", *names))
+    return CheckerSpec(kind, files, tuple(strings or ()), **flags)
 
 
 def _job(check: _Check, index: int, body: object) -> JobSpec | None:
@@ -259,7 +284,7 @@ _TYPES: dict[str, Any] = {
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
     "register": (("roots", "rates"), _register),
     "enqueue": (
-        ("master", "total", "name", "lane", "workspace", "mergers", "jobs"),
+        ("master", "total", "name", "lane", "workspace", "mergers", "checkers", "jobs"),
         _enqueue,
     ),
     "withdraw": (("master", "subs", "status", "reason"), _withdraw),

@@ -41,15 +41,15 @@ def plan(order: MergeOrder) -> dict[str, list[str]]:
             _excuse(fqid, status, order.spec.ignorefailed)
             continue
         for pattern in order.spec.files:
-            matches = _matches(output, pattern)
-            for match in matches:
+            found = matches(output, pattern)
+            for match in found:
                 inputs.setdefault(os.path.relpath(match, output), []).append(match)
-            if not matches and not order.spec.ignorefailed:
+            if not found and not order.spec.ignorefailed:
                 raise MergeFailed(
                     f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "
                     f"not continue. {_OVERRIDE}"
                 )
-            if not matches:
+            if not found:
                 _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
     return inputs
 
@@ -108,7 +108,7 @@ def _excuse(fqid: str, status: JobStatus, ignorefailed: bool) -> None:
     _log.warning("job %s: status %s, ignored by the merge", fqid, status)
 
 
-def _matches(output: str, pattern: str) -> list[str]:
+def matches(output: str, pattern: str) -> list[str]:
     """As ``glob.glob(os.path.join(output, pattern))``, but brackets and stars in the path of the
     directory are letters, and a directory that cannot be read is not an empty one."""
     try:

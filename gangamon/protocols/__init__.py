@@ -15,7 +15,15 @@ from gangamon.protocols.backend import (
     Limits,
     PollItem,
 )
-from gangamon.protocols.output import Fetcher, FetchOrder, Manifest, MergeOrder, PostProcessor
+from gangamon.protocols.output import (
+    Checker,
+    CheckOrder,
+    Fetcher,
+    FetchOrder,
+    Manifest,
+    MergeOrder,
+    PostProcessor,
+)
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
 from gangamon.protocols.store import (
@@ -44,6 +52,8 @@ __all__ = [
     "Backend",
     "Batch",
     "Change",
+    "CheckOrder",
+    "Checker",
     "Claim",
     "Clock",
     "Committed",

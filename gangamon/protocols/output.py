@@ -1,4 +1,4 @@
-"""Outputs: fetched, then merged."""
+"""Outputs: fetched, merged, checked."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from gangamon.domain.command import MergerSpec
+from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Scalar
 from gangamon.domain.status import JobStatus
@@ -69,4 +69,25 @@ class PostProcessor(Protocol):
     def run(self, order: MergeOrder) -> Manifest:
         """What was written, relative to ``target``. Raises MergeFailed with the text Ganga
         would log, TransientError to be tried again."""
+        ...
+
+
+@dataclass(frozen=True)
+class CheckOrder:
+    """Check what lies in ``output``, the output directory of a job, subjob or master."""
+
+    fqid: str
+    spec: CheckerSpec
+    output: str
+
+
+class Checker(Protocol):
+    """A checker. ``kind`` is Ganga's class name."""
+
+    kind: str
+
+    def check(self, order: CheckOrder) -> None:
+        """Returns if the job passes. Raises CheckFailed with Ganga's reason if it does not,
+        CheckImpossible with what Ganga would write into ``checker_errors.txt`` if that cannot be
+        said (the job passes then, as in Ganga), TransientError to be tried again."""
         ...

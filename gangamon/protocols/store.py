@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from gangamon.domain.command import Enqueue, JobSpec, MergerSpec, Register, Withdraw
+from gangamon.domain.command import CheckerSpec, Enqueue, JobSpec, MergerSpec, Register, Withdraw
 from gangamon.domain.effect import Stage
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
@@ -45,6 +45,7 @@ class Master:
     counts: Mapping[JobStatus, int]
     results: Mapping[str, Any]
     wish: float | None = None
+    checkers: tuple[CheckerSpec, ...] = ()
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""

@@ -1,21 +1,25 @@
-"""The check stage: what was merged lies on disk as the manifest says."""
+"""The check stage: what was merged lies on disk as the manifest says, and passes the checkers."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import Any
 
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.effect import Stage
-from gangamon.protocols import JobStore, Master
+from gangamon.domain.status import JobStatus
+from gangamon.protocols import Checker, JobStore, Master
+from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
-from gangamon.services.stages import MasterStage
+from gangamon.services.stages import MasterStage, verdict
 
 
 class Check(MasterStage):
-    """``problems``: one line for each merged file that is missing or differs. Ganga's own
-    checkers run in the session, after this."""
+    """``problems``: one line for each merged file that is missing or differs. ``checks``: what the
+    checkers said of the master, or of a job that was not split, if it would be completed: one of
+    {kind, spec, ok, reason, error} for each. What other checkers say, the session finds out."""
 
     stage = Stage.CHECK
 
@@ -25,13 +29,20 @@ class Check(MasterStage):
         keeper: LeaseKeeper,
         dispatcher: Dispatcher,
         verify: Callable[[str], list[str]],
+        checker: Callable[[str], Checker],
     ) -> None:
         super().__init__(store, keeper, dispatcher)
         self._verify = verify
+        self._checker = checker
 
     def work(self, master: Master) -> Mapping[str, Any]:
         merged = master.results.get("merge", {}).get("mergers", [])
-        if not any(result["files"] for result in merged):
-            return {"ok": True, "problems": []}
-        problems = self._verify(master.output(UNSPLIT))
-        return {"ok": not problems, "problems": problems}
+        made = any(result["files"] for result in merged)
+        problems = self._verify(master.output(UNSPLIT)) if made else []
+        result: dict[str, Any] = {"ok": not problems, "problems": problems}
+        if problems or verdict(master, master.results) is not JobStatus.COMPLETED:
+            return result
+        if checks := run_checks(self._checker, master, UNSPLIT):
+            result["checks"] = [asdict(check) for check in checks]
+            result["ok"] = all(check.ok for check in checks)
+        return result

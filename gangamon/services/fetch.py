@@ -1,4 +1,4 @@
-"""The fetch stage: bring a job's outputs, then let its verdict become its status."""
+"""The fetch stage: bring a job's outputs, check them, then let the verdict become the status."""
 
 from __future__ import annotations
 
@@ -7,10 +7,22 @@ import random
 import time
 from collections.abc import Callable, Mapping
 
-from gangamon.domain.observation import Fetched
+from gangamon.domain.command import UNSPLIT
+from gangamon.domain.observation import Check, Fetched
+from gangamon.domain.status import JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.errors import LeaseLost, PermanentError, StorageAway, TransientError
-from gangamon.protocols import Change, Claim, Clock, Fetchable, Fetcher, FetchOrder, JobStore
+from gangamon.protocols import (
+    Change,
+    Checker,
+    Claim,
+    Clock,
+    Fetchable,
+    Fetcher,
+    FetchOrder,
+    JobStore,
+)
+from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
@@ -34,6 +46,7 @@ class Fetch:
         keeper: LeaseKeeper,
         dispatcher: Dispatcher,
         fetcher: Callable[[str], Fetcher],
+        checker: Callable[[str], Checker],
         attempts: int,
         clock: Clock,
     ) -> None:
@@ -41,6 +54,7 @@ class Fetch:
         self._keeper = keeper
         self._dispatcher = dispatcher
         self._fetcher = fetcher
+        self._checker = checker
         self._attempts = attempts
         self._clock = clock
 
@@ -94,7 +108,8 @@ class Fetch:
         )
         try:
             manifest = self._fetcher(master.lane.backend).fetch(order)
-            return Fetched(True, files=len(manifest.files), bytes=manifest.bytes)
+            checks = self._checks(wanted)
+            return Fetched(True, files=len(manifest.files), bytes=manifest.bytes, checks=checks)
         except PermanentError as error:
             return Fetched(False, str(error))
         except Exception as error:
@@ -107,3 +122,10 @@ class Fetch:
             log.warning("fetch of %s put off for %.0f s: %s", order.fqid, wait, error)
             self._store.postpone(claim.token, claim.queue, member, wait)
             return None
+
+    def _checks(self, wanted: Fetchable) -> tuple[Check, ...]:
+        """Of a subjob that is about to be completed. A job that was not split is checked as a
+        master, by the stage of that name."""
+        if wanted.sub == UNSPLIT or wanted.job.verdict is not JobStatus.COMPLETED:
+            return ()
+        return run_checks(self._checker, wanted.master, wanted.sub)

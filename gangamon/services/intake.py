@@ -43,12 +43,14 @@ class Intake:
         journal: Journal,
         backends: Callable[[], Collection[str]],
         mergers: Callable[[], Collection[str]],
+        checkers: Callable[[], Collection[str]],
         clock: Clock,
     ) -> None:
         self._store = store
         self._journal = journal
         self._backends = backends
         self._mergers = mergers
+        self._checkers = checkers
         self._clock = clock
 
     def run(self) -> int:
@@ -177,6 +179,12 @@ class Intake:
             if merger.kind not in (kinds := self._mergers()):
                 faults.append(
                     f"mergers[{index}].kind: got {merger.kind!r}; "
+                    f"accepted: {', '.join(sorted(kinds))}"
+                )
+        for index, checker in enumerate(command.checkers):
+            if checker.kind not in (kinds := self._checkers()):
+                faults.append(
+                    f"checkers[{index}].kind: got {checker.kind!r}; "
                     f"accepted: {', '.join(sorted(kinds))}"
                 )
         roots = self._store.roots(owner, command.repository)

@@ -8,9 +8,10 @@ from dataclasses import asdict, fields
 from functools import lru_cache
 from typing import Any, cast
 
-from gangamon.domain.command import JobSpec, MergerSpec
+from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec
 from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
+from gangamon.domain.observation import Check
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import Master
 
@@ -74,6 +75,8 @@ def dump_facts(job: Job, attributes: str) -> str:
         facts["v"] = job.verdict.value
     if job.evidence:
         facts["ev"] = _evidence(job.evidence, job.native_status)
+    if job.checks:
+        facts["ck"] = [asdict(check) for check in job.checks]
     rest = dumps(facts)[1:]
     entries = ",".join(
         [_dump_entry(e.attempt, e.restart, e.status, e.at, e.source) for e in job.history]
@@ -109,6 +112,8 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
             fields["verdict"] = _STATUSES[value]
         elif key == "ev":
             fields["evidence"] = Evidence(**{"native_status": facts.get("ns", ""), **value})
+        elif key == "ck":
+            fields["checks"] = tuple([Check(**check) for check in value])
         elif key in _LOADED:
             fields[_LOADED[key]] = value
     return BLANK.but(**fields)
@@ -121,16 +126,17 @@ def _entry(attempt: int, restart: int, status: str, at: float, source: str) -> E
 
 
 def dump_update(sub: int, job: Job, attributes: str) -> str:
-    """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at].
-    ``attributes`` as in ``dump_facts``."""
+    """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at], and
+    the checks, if there were any. ``attributes`` as in ``dump_facts``."""
     times = "null,null"
     if job.evidence:
         times = dumps([job.evidence.ended_at, job.evidence.started_at])[1:-1]
-    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}]'
+    checks = f",{dumps([asdict(check) for check in job.checks])}" if job.checks else ""
+    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
 
 
-def dump_mergers(mergers: tuple[MergerSpec, ...]) -> str:
-    return dumps([asdict(merger) for merger in mergers])
+def dump_parts(parts: Sequence[MergerSpec | CheckerSpec]) -> str:
+    return dumps([asdict(part) for part in parts])
 
 
 def load_master(
@@ -145,6 +151,16 @@ def load_master(
     mergers = tuple(
         MergerSpec(**{**merger, "files": tuple(merger["files"])})
         for merger in json.loads(fields["mergers"])
+    )
+    checkers = tuple(
+        CheckerSpec(
+            **{
+                **checker,
+                "files": tuple(checker["files"]),
+                "search_strings": tuple(checker["search_strings"]),
+            }
+        )
+        for checker in json.loads(fields.get("checkers", "[]"))
     )
     return Master(
         owner=owner,
@@ -166,4 +182,5 @@ def load_master(
             key[2:]: json.loads(value) for key, value in fields.items() if key.startswith("r:")
         },
         wish=rates.get(lane.backend),
+        checkers=checkers,
     )

@@ -63,7 +63,8 @@ class Intake(Reads):
             "lane": str(command.lane),
             "total": command.total,
             "workspace": command.workspace,
-            "mergers": codec.dump_mergers(command.mergers),
+            "mergers": codec.dump_parts(command.mergers),
+            "checkers": codec.dump_parts(command.checkers),
         }
         args: list[str | int | float] = [
             entry,

@@ -71,9 +71,19 @@ def ended(disk: Disk, size: int) -> Rig:
     """A rig on the disk, with the real fetcher and merger: two jobs have ended there, each with
     one file of ``size`` bytes, and are not yet fetched."""
     rig = Rig(disk.path)
-    rig.fetch = Fetch(rig.store, rig.keeper, rig.dispatcher, fetchers.for_backend, 3, rig.clock)
+    rig.fetch = Fetch(
+        rig.store,
+        rig.keeper,
+        rig.dispatcher,
+        fetchers.for_backend,
+        postprocess.checker,
+        3,
+        rig.clock,
+    )
     rig.merge = Merge(rig.store, rig.keeper, rig.dispatcher, postprocess.for_kind)
-    rig.check = Check(rig.store, rig.keeper, rig.dispatcher, postprocess.verify)
+    rig.check = Check(
+        rig.store, rig.keeper, rig.dispatcher, postprocess.verify, postprocess.checker
+    )
     for sub in (0, 1):
         output = disk.path / "7" / str(sub) / "output"
         output.mkdir(parents=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gangamon.domain.command import Enqueue, JobSpec, MergerSpec, Register, Withdraw
+from gangamon.domain.command import CheckerSpec, Enqueue, JobSpec, MergerSpec, Register, Withdraw
 from gangamon.domain.lane import Lane
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import JobStore, Master
@@ -28,6 +28,7 @@ def enqueue(
     mergers: tuple[MergerSpec, ...] = (),
     workspace: str = "/data/7",
     lane: Lane = LANE,
+    checkers: tuple[CheckerSpec, ...] = (),
 ) -> Enqueue:
     specs = [spec(sub) for sub in range(jobs)] if isinstance(jobs, int) else jobs
     return Enqueue(
@@ -40,6 +41,7 @@ def enqueue(
         workspace,
         mergers,
         tuple(specs),
+        checkers,
     )
 
 

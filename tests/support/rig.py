@@ -10,6 +10,7 @@ from typing import Any
 import fakeredis
 import redis
 
+from gangamon import postprocess
 from gangamon.domain.command import Command, MergerSpec
 from gangamon.domain.job import Job
 from gangamon.domain.status import JobStatus
@@ -95,15 +96,32 @@ class Rig:
         self.tick = Tick(self.store, self.intake, self.dispatcher)
         self.poll = Poll(self.store, self.keeper, self.dispatcher, self.load, self.clock)
         self.fetch = Fetch(
-            self.store, self.keeper, self.dispatcher, lambda _: self.fetcher, 3, self.clock
+            self.store,
+            self.keeper,
+            self.dispatcher,
+            lambda _: self.fetcher,
+            postprocess.checker,
+            3,
+            self.clock,
         )
         self.merge = Merge(self.store, self.keeper, self.dispatcher, lambda _: self.merger)
-        self.check = Check(self.store, self.keeper, self.dispatcher, lambda _: self.problems)
+        self.check = Check(
+            self.store,
+            self.keeper,
+            self.dispatcher,
+            lambda _: self.problems,
+            postprocess.checker,
+        )
         self.notify = Notify(self.store, self.keeper, self.dispatcher, notify)
 
     def new_intake(self, journal: Journal, store: RedisStore | None = None) -> Intake:
         return Intake(
-            store or self.store, journal, lambda: ["Local"], lambda: ["TextMerger"], self.clock
+            store or self.store,
+            journal,
+            lambda: ["Local"],
+            lambda: ["TextMerger"],
+            postprocess.checkers,
+            self.clock,
         )
 
     def load(self, name: str) -> Backend:

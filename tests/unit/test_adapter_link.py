@@ -165,19 +165,18 @@ def test_a_broken_repository_file_is_refused(tmp_path: Path, text: str) -> None:
 
 
 def test_a_verdict_is_for_one_job_in_one_thread() -> None:
-    """Verdicts come in order, for the job being ended only, and for no other thread."""
-    verdicts, job, other = Verdicts(), object(), object()
+    """Each is for one postprocessor of the job being ended, once, and for no other thread."""
+    verdicts, first, second, other = Verdicts(), object(), object(), object()
     seen: list[Verdict | None] = []
-    with verdicts.holding(job, [Verdict(True), None, Verdict(False, "why")]):
+    with verdicts.holding([(first, Verdict(True)), (second, Verdict(False, "why"))]):
         assert verdicts.take(other) is None
-        assert verdicts.take(job) == Verdict(True)
-        thread = threading.Thread(target=lambda: seen.append(verdicts.take(job)))
+        thread = threading.Thread(target=lambda: seen.append(verdicts.take(first)))
         thread.start()
         thread.join()
-        assert verdicts.take(job) is None
-        assert verdicts.take(job) == Verdict(False, "why")
-        assert verdicts.take(job) is None
+        assert verdicts.take(second) == Verdict(False, "why")
+        assert verdicts.take(first) == Verdict(True)
+        assert verdicts.take(first) is None
     assert seen == [None]
-    with verdicts.holding(job, [Verdict(True)]):
+    with verdicts.holding([(first, Verdict(True))]):
         pass
-    assert verdicts.take(job) is None
+    assert verdicts.take(first) is None

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gangamon.domain.job import Entry, Evidence, Job
+from gangamon.domain.observation import Check
 from gangamon.domain.status import JobStatus
 from gangamon.store import codec
 from gangamon.testing import factories
@@ -55,6 +56,7 @@ def test_every_field_comes_back() -> None:
             Entry(2, 0, JobStatus.RUNNING, 1.25, "list"),
             Entry(2, 1, JobStatus.COMPLETING, 2.5, 'a"b'),
         ),
+        checks=(Check("A", "ab", False, 'a "reason"'), Check("B", "cd", True, "", "no\n")),
     )
     plain = vars(Job("", 1, JobStatus.SUBMITTING))
     assert not [name for name, value in vars(job).items() if value == plain[name]], "not tried"

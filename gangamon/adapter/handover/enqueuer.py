@@ -6,7 +6,7 @@ import time
 from collections import Counter, defaultdict
 from typing import Any
 
-from gangamon.adapter.handover import specs
+from gangamon.adapter.handover import processors, specs
 from gangamon.adapter.service.link import Link, new_id
 from gangamon.adapter.watch.reader import Reader, Subjobs, workspace
 from gangamon.adapter.watch.watched import ENDED, POLLED, Watched
@@ -123,7 +123,6 @@ class Enqueuer:
         self, watched: Watched, master: Any, subjobs: Subjobs, jobs: list[JobSpec]
     ) -> None:
         first = subjobs[jobs[0].sub] if len(subjobs) else master
-        mergers = specs.merger_specs(master) if len(subjobs) else []
         lane = specs.lane(watched, master, first)
         watched.lane, watched.sent_at = str(lane), time.monotonic()
         common: dict[str, Any] = {
@@ -133,7 +132,8 @@ class Enqueuer:
             "name": str(master.name)[:255],
             "lane": lane,
             "workspace": workspace(master),
-            "mergers": tuple(m for m in mergers if m is not None),
+            "mergers": tuple(s for _, s in processors.mergers(master)) if len(subjobs) else (),
+            "checkers": tuple(s for _, s in processors.checkers(master)),
         }
         if watched.fresh and not watched.attempts and all(job.attempt == 1 for job in jobs):
             # jobs.clean() starts Ganga's numbers anew: what the service may know under this one is

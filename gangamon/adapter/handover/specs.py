@@ -1,4 +1,4 @@
-"""What the service must know of a job: lane, native id, attempt, mergers."""
+"""What the service must know of a job: lane, native id, attempt."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.Utility.util import hostname as ganga_hostname
 
 from gangamon.adapter.handover.kinds import KINDS, Kind
-from gangamon.adapter.watch.reader import text_mergers
 from gangamon.adapter.watch.watched import Watched
-from gangamon.domain.command import JobSpec, MergerSpec
+from gangamon.domain.command import JobSpec
 from gangamon.domain.lane import NO_CREDENTIAL, Lane
 from gangamon.domain.status import JobStatus
 from gangamon.settings import hostname
@@ -36,24 +35,6 @@ def lane(watched: Watched, master: Any, first: Any) -> Lane:
     if not watched.here and host.partition(".")[0] == "localhost":
         return Lane(name, host)
     return Lane(name, hostname() if host in ("", ganga_hostname()) else host)
-
-
-def merger_specs(master: Any) -> list[MergerSpec | None]:
-    """One for each text merger, in Ganga's order; None: gangamon cannot run it, Ganga will."""
-    return [_merger_spec(merger) for merger in text_mergers(master)]
-
-
-def _merger_spec(merger: Any) -> MergerSpec | None:
-    files = tuple(str(name) for name in merger.files)
-    if any(not f or f.startswith("/") or ".." in f.split("/") for f in files):
-        return None
-    return MergerSpec(
-        "TextMerger",
-        files,
-        ignorefailed=bool(merger.ignorefailed),
-        overwrite=bool(merger.overwrite),
-        compress=bool(merger.compress),
-    )
 
 
 def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) -> JobSpec | None:

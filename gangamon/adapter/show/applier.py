@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from GangaCore.GPIDev.Lib.Job.Job import Job
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover.enqueuer import PAUSE
+from gangamon.adapter.handover.processors import check_verdicts
 from gangamon.adapter.repository.backlog import Backlog
 from gangamon.adapter.repository.flush import patch
 from gangamon.adapter.repository.writer import Writer
 from gangamon.adapter.show.times import master_times, stamp
+from gangamon.adapter.show.verdicts import verdicts
 from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
 from gangamon.adapter.watch.watched import POLLED, Watched
 from gangamon.client import JobUpdate
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.job import Version
+from gangamon.domain.observation import Check
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, RANK, JobStatus
 
@@ -183,7 +186,11 @@ def transition(job: Any, update: Any) -> None:
     new = _after(old, update)
     if new == old:
         return
-    if update.status in FINAL:
+    if update.status in FINAL and update.checks:
+        # It was checked because it would be completed: Ganga's transition makes the same of it.
+        with verdicts.holding(check_verdicts(job, update.checks, update.sub)):
+            job.updateStatus("completed", update_master=False)
+    elif update.status in FINAL:
         job.updateStatus(new, update_master=False)
     else:
         # No hooks hang on these transitions: this is what updateStatus would do.
@@ -207,6 +214,7 @@ def _attributes(job: Any, attributes: Any) -> None:
             setattr(backend, name, value)
 
 
-def made(status: str, **fields: Any) -> JobUpdate:
+def made(status: str, checks: Sequence[Any] = (), **fields: Any) -> JobUpdate:
     """An update from its fields, as ``dataclasses.asdict`` gives them."""
-    return JobUpdate(status=JobStatus(status), **fields)
+    said = tuple(Check(**check) for check in checks)
+    return JobUpdate(status=JobStatus(status), checks=said, **fields)

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from typing import Any
 
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.handover.specs import merger_specs
+from gangamon.adapter.handover.processors import check_verdicts, merge_verdicts
 from gangamon.adapter.show.applier import Applier
 from gangamon.adapter.show.times import master_times
-from gangamon.adapter.show.verdicts import Verdict, verdicts
+from gangamon.adapter.show.verdicts import verdicts
 from gangamon.adapter.watch.reader import Reader, Subjobs
 from gangamon.adapter.watch.watched import ENDED, Watched
 from gangamon.domain.command import UNSPLIT
+from gangamon.domain.observation import Check
 from gangamon.domain.status import FINAL, JobStatus
 
 logger = getLogger("gangamon")
@@ -44,14 +44,21 @@ class Finisher:
             return False
         if master.status not in ("submitted", "running", "completing"):
             return master.status in ENDED
-        given = _verdicts(master, view.final.results) if len(subjobs) else []
-        for problem in (view.final.results.get("check") or {}).get("problems", ()):
+        checked = view.final.results.get("check") or {}
+        checks = [Check(**check) for check in checked.get("checks", ())]
+        merges = view.final.results.get("merge", ()) if len(subjobs) else ()
+        given = [
+            *merge_verdicts(master, merges),
+            *check_verdicts(master, checks, UNSPLIT),
+        ]
+        for problem in checked.get("problems", ()):
             logger.error("job %s: %s", watched.id, problem)
-        status = self._status(watched, view.final.status, given)
+        failed = any(not verdict.ok for _, verdict in given) or any(not c.ok for c in checks)
+        status = self._status(watched, view.final.status, failed)
         self._applier.backlog.keep(master)
         self.busy = True
         try:
-            with verdicts.holding(master, given), master_times(master, subjobs, view.jobs):
+            with verdicts.holding(given), master_times(master, subjobs, view.jobs):
                 master.updateStatus(status.value)
         finally:
             self.busy = False
@@ -59,32 +66,15 @@ class Finisher:
             self._applier.writer.note(master, ended=True)
         return True
 
-    def _status(
-        self, watched: Watched, final: JobStatus, given: Sequence[Verdict | None]
-    ) -> JobStatus:
+    def _status(self, watched: Watched, final: JobStatus, failed: bool) -> JobStatus:
         """Ganga's roll-up where it says more: a subjob that Ganga itself failed (no output file
-        matched), or mergers that fail, as in stock Ganga, in the transition to completed."""
+        matched), or mergers or checkers that fail (``failed``), as in stock Ganga, in the
+        transition to completed."""
         own = self._applier.rolled_up(watched)
+        if own is None and failed:
+            return JobStatus.COMPLETED  # not split: checkers alone have failed it
         if own is None or own not in FINAL:
             return final
-        unmerged = any(verdict is not None and not verdict.ok for verdict in given)
-        if own is JobStatus.COMPLETED and final is not own and not unmerged:
+        if own is JobStatus.COMPLETED and final is not own and not failed:
             return final
         return own
-
-
-def _verdicts(master: Any, results: Any) -> list[Verdict | None]:
-    """The service's answers beside the job's text mergers; empty if they do not match, so that
-    Ganga runs its own."""
-    sent = merger_specs(master)
-    answers = list(results.get("merge") or ())
-    if sum(spec is not None for spec in sent) != len(answers):
-        if answers:
-            logger.warning("job %s: its mergers were changed: Ganga merges itself", master.id)
-        return []
-    rest = iter(answers)
-    return [_verdict(next(rest)) if spec is not None else None for spec in sent]
-
-
-def _verdict(answer: Any) -> Verdict:
-    return Verdict(bool(answer.get("ok")), str(answer.get("reason") or "the merge failed"))

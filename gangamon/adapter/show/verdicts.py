@@ -1,4 +1,4 @@
-"""What the service's mergers said about the job whose final transition is now being applied."""
+"""What the service's postprocessors said about the job whose final transition is being applied."""
 
 from __future__ import annotations
 
@@ -11,34 +11,36 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Verdict:
-    """``reason`` is what Ganga would have logged."""
+    """``reason`` is what Ganga would have logged. ``error``: what Ganga's own would have raised."""
 
     ok: bool
     reason: str = ""
+    error: str = ""
 
 
 class Verdicts(threading.local):
     """One per process. Only the thread that applies a final status ever sees a verdict."""
 
     def __init__(self) -> None:
-        self._job: Any = None
-        self._rest: list[Verdict | None] = []
+        self._held: list[tuple[Any, Verdict]] = []
 
     @contextmanager
-    def holding(self, job: Any, verdicts: Sequence[Verdict | None]) -> Iterator[None]:
-        """Give out ``verdicts`` one by one, in the order of the job's text mergers; None: that
-        merger was not gangamon's, it is Ganga's to run."""
-        self._job, self._rest = job, list(verdicts)
+    def holding(self, verdicts: Sequence[tuple[Any, Verdict]]) -> Iterator[None]:
+        """Give out (Ganga's postprocessor, its verdict), each once; what has none is Ganga's to
+        run."""
+        self._held = list(verdicts)
         try:
             yield
         finally:
-            self._job, self._rest = None, []
+            self._held = []
 
-    def take(self, job: Any) -> Verdict | None:
-        """The next text merger's verdict for this job; None: there is none."""
-        if job is not self._job or not self._rest:
-            return None
-        return self._rest.pop(0)
+    def take(self, processor: Any) -> Verdict | None:
+        """The verdict for this very object; None: there is none."""
+        for n, (held, verdict) in enumerate(self._held):
+            if held is processor:
+                del self._held[n]
+                return verdict
+        return None
 
 
 verdicts = Verdicts()

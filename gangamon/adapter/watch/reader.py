@@ -118,11 +118,10 @@ def workspace(master: Any) -> str:
     return os.path.dirname(path.rstrip(os.sep))
 
 
-def text_mergers(master: Any) -> Sequence[Any]:
-    """The text mergers of a job, in the order in which Ganga runs them."""
-    processors = stripProxy(master.postprocessors)
-    found = (stripProxy(p) for p in getattr(processors, "process_objects", ()))
-    return [p for p in found if getName(p) == "TextMerger"]
+def postprocessors(job: Any) -> Sequence[Any]:
+    """The postprocessors of a job, in the order in which Ganga runs them."""
+    processors = stripProxy(job.postprocessors)
+    return [stripProxy(p) for p in getattr(processors, "process_objects", ())]
 
 
 def _known(backend: Any) -> bool:

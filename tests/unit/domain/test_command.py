@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from gangamon.domain.command import (
     BATCH_SIZE,
     UNSPLIT,
+    CheckerSpec,
     Enqueue,
     JobSpec,
     MergerSpec,
@@ -56,6 +57,16 @@ mergers = st.builds(
     overwrite=st.booleans(),
     compress=st.booleans(),
 )
+checkers = st.builds(
+    CheckerSpec,
+    kind=name,
+    files=st.lists(relative, max_size=3).map(tuple),
+    search_strings=st.lists(text, max_size=3).map(tuple),
+    fail_if_found=st.booleans(),
+    files_must_exist=st.booleans(),
+    check_subjobs=st.booleans(),
+    check_master=st.booleans(),
+)
 commands = st.one_of(
     st.builds(
         Register,
@@ -71,6 +82,7 @@ commands = st.one_of(
         lane=st.builds(Lane, part, part, part),
         workspace=paths,
         mergers=st.lists(mergers, max_size=2).map(tuple),
+        checkers=st.lists(checkers, max_size=2).map(tuple),
         jobs=st.lists(jobs, min_size=1, max_size=4, unique_by=lambda j: j.sub).map(tuple),
         **common,
     ),
@@ -122,7 +134,8 @@ def test_what_travels_is_what_was_meant(command: Register | Enqueue | Withdraw |
     st.lists(
         st.tuples(
             st.sampled_from(["v", "kind", "id", "repository", "roots", "master", "total", "name",
-                             "lane", "workspace", "mergers", "jobs", "subs", "status", "reason"]),
+                             "lane", "workspace", "mergers", "checkers", "jobs", "subs", "status",
+                             "reason"]),
             json_values,
         ),
         max_size=3,
