@@ -1,10 +1,8 @@
 """A real HTCondor on this host: Debian trixie's package in a chroot, private, on loopback, gone at
 the end.
 
-Debian 12 has no HTCondor. ``debootstrap`` makes the chroot, from the mirror of this host's own apt
-sources, which takes half a minute and as long again for the package; ``TEST_CONDOR_CHROOT`` names
-a directory in which it is kept between local runs. All runs in mount and process namespaces of its
-own: nothing is left mounted, and nothing runs on, when their first process ends.
+Debian 12 has no HTCondor. It runs in mount and process namespaces of its own: nothing is left
+mounted, and nothing runs on, when their first process ends.
 
 Jobs run as ``USER``, for HTCondor runs none of root's. ``work``, where they read and write, has the
 same path inside and outside, and so have the commands of ``bin``, which run inside.
@@ -14,34 +12,29 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.integration.backends import trixie
+from tests.integration.backends.daemons import PATH, WITHIN, free_ports
 from tests.support.waiting import tail, until
-
-#: Seconds until a daemon answers, or a job gets somewhere, on a machine that stands still.
-WITHIN = 120.0
 
 #: A start that has not come so far by then hangs, which it does once in some fifteen times.
 START = 60.0
 TRIES = 3
 
-#: Names the directory in which the chroot is kept.
-KEEP = "TEST_CONDOR_CHROOT"
+USER, UIDS = "condoruser", {"condor": 4241, "condoruser": 4242}
 
-USER, UID = "condoruser", 4242
+#: Ganga's jobs are Python programs.
+PACKAGES = ("condor", "python3")
 
 COMMANDS = ("condor_q", "condor_history", "condor_rm", "condor_version", "condor_config_val")
 
-PATH = os.pathsep.join((os.environ.get("PATH", os.defpath), "/usr/sbin", "/sbin"))
-
-NEEDED = {"debootstrap": "debootstrap", "unshare": "util-linux", "nsenter": "util-linux"}
+NEEDED = {**trixie.NEEDED, "unshare": "util-linux", "nsenter": "util-linux"}
 
 
 COMMON = {
@@ -97,62 +90,13 @@ SERVER = {
     "BASE_CGROUP": "",
     "CREATE_CGROUP_WITHOUT_ROOT": "False",
     **dict.fromkeys(("DOCKER", "SINGULARITY", "STARTD_CRON_JOBLIST", "SCHEDD_CRON_JOBLIST"), ""),
-    "BENCHMARKS_ENABLED": "False",
+    "RunBenchmarks": "False",
 }
 
 
 def missing() -> list[str]:
     """The packages that are not installed."""
     return sorted({p for name, p in NEEDED.items() if shutil.which(name, path=PATH) is None})
-
-
-def mirror() -> str:
-    """Where this host has its own packages from."""
-    etc = Path("/etc/apt")
-    for path in (etc / "sources.list", *sorted((etc / "sources.list.d").glob("*"))):
-        text = path.read_text() if path.is_file() else ""
-        pattern = r"^(?:deb (?:\[[^]]*\] *)?|URIs: *)(\S+/debian/?)(?: |$)"
-        if found := re.search(pattern, text, re.MULTILINE):
-            return found[1]
-    raise AssertionError("no Debian mirror in /etc/apt")
-
-
-def install(root: Path) -> None:
-    """Make the chroot, unless it is there already, whole."""
-    whole = root / "condor-installed"
-    if whole.exists():
-        return
-    if root.exists():
-        shutil.rmtree(root)
-    root.parent.mkdir(parents=True, exist_ok=True)
-    _run("debootstrap", "--variant=minbase", "--include=ca-certificates", "trixie", root, mirror())
-    policy = root / "usr/sbin/policy-rc.d"
-    policy.write_text("#!/bin/sh\nexit 101\n")
-    policy.chmod(0o755)
-    get = (
-        "apt-get",
-        "-q",
-        "-y",
-        "--no-install-recommends",
-        "-o",
-        "DPkg::Options::=--force-unsafe-io",
-    )
-    _run("chroot", root, *get, "install", "condor", "python3")
-    _run("chroot", root, "useradd", "-M", "-u", str(UID), USER)
-    whole.touch()
-
-
-def _run(*words: object) -> None:
-    done = subprocess.run(
-        [str(word) for word in words],
-        env={**os.environ, "PATH": PATH, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C"},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, f"{words}: {done.stdout[-2000:]}{done.stderr[-2000:]}"
 
 
 class Condor:
@@ -164,8 +108,7 @@ class Condor:
         # Below it lie unix sockets, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-condor-"))
         self.folder.chmod(0o755)
-        kept = os.environ.get(KEEP)
-        self.root = Path(kept) if kept else self.folder / "chroot"
+        self.root = self.folder / "chroot"
         self.inside = self.folder / "pool"  # has the same path in the chroot
         self.work = self.inside / "work"
         self.bin = self.inside / "bin"
@@ -181,16 +124,12 @@ class Condor:
 
     def start(self) -> None:
         """Raises AssertionError where no start gets anywhere."""
-        install(self.root)
+        trixie.install(self.root, PACKAGES, UIDS)
         for inner in ("log", "spool", "execute", "lock", "run", "work", "bin"):
             (self.inside / inner).mkdir(parents=True, exist_ok=True)
-        owner = self.root.joinpath("etc/passwd").read_text()
-        condor = re.search(r"^condor:[^:]*:(\d+):(\d+):", owner, re.MULTILINE)
-        assert condor is not None
         for inner in ("log", "spool", "execute", "lock", "run"):
-            os.chown(self.inside / inner, int(condor[1]), int(condor[2]))
+            shutil.chown(self.inside / inner, UIDS["condor"], UIDS["condor"])
         self.work.chmod(0o1777)
-        shutil.copy("/etc/hosts", self.root / "etc/hosts")
         self.start_daemons()
 
     def start_daemons(self) -> None:
@@ -211,12 +150,13 @@ class Condor:
         return asked.stdout.count("slot") >= self.slots and self.asked("condor_q").returncode == 0
 
     def _begin(self) -> None:
-        self._port = self._port or _free_port()
+        self._port = self._port or free_ports(1)[0]
         self._configure()
         inner = str(self.root) + str(self.inside)
         Path(inner).mkdir(parents=True, exist_ok=True)
         script = (
-            f"mount -t proc proc {self.root}/proc && mount --bind {self.inside} {inner} && "
+            f"mount -t proc proc {self.root}/proc && mount --rbind /dev {self.root}/dev && "
+            f"mount --bind {self.inside} {inner} && "
             f"chroot {self.root} env CONDOR_CONFIG={self.conf} condor_master -f & wait"
         )
         with (self.inside / "log" / "master.out").open("ab") as out:
@@ -271,9 +211,7 @@ class Condor:
         self.kill_daemons()
         for log in sorted((self.inside / "log").glob("*Log")):
             print(tail(log))
-        with contextlib.suppress(OSError):
-            # What was mounted was so in their namespace only.
-            os.removedirs(str(self.root) + str(self.inside))
+        # What was mounted was so in their namespace only.
         shutil.rmtree(self.folder)
 
     # --- its users --------------------------------------------------------------------------
@@ -387,12 +325,6 @@ class Condor:
         for name, text in texts.items():
             (self.bin / name).write_text(f"#!/bin/sh\n{text}\n")
             (self.bin / name).chmod(0o755)
-
-
-def _free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @contextlib.contextmanager

@@ -320,13 +320,15 @@ def ganga(pool: Condor, service: Service) -> Session:
 OPEN = """
     os.umask(0)
     over = ("completed", "failed", "killed")
+    def quoted(command):
+        return "'%s'" % command  # Ganga's wrapper is a shell script, and quotes nothing itself
     def on_condor(command, **given):
-        app = Executable(exe="/bin/sh", args=["-c", command])
+        app = Executable(exe="/bin/sh", args=["-c", quoted(command)])
         backend = Condor(cdf_options={"request_memory": "16", "request_disk": "1"})
         return Job(application=app, backend=backend, **given)
     def split(command, count):
         j = on_condor("")
-        j.splitter = ArgSplitter(args=[["-c", command % i] for i in range(count)])
+        j.splitter = ArgSplitter(args=[["-c", quoted(command % i)] for i in range(count)])
         return j
 """
 
