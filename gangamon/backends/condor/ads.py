@@ -52,15 +52,27 @@ def read(text: str) -> list[dict[str, Any]]:
     return found
 
 
-def by_job(found: list[dict[str, Any]]) -> dict[tuple[object, object], Ad]:
-    """The first ad of each id: the history begins with the newest."""
-    return {(ad.get("ClusterId"), ad.get("ProcId")): ad for ad in reversed(found)}
+def by_job(found: list[dict[str, Any]]) -> dict[JobId, Ad]:
+    """The first ad of each id: the history begins with the newest. Without those that have none."""
+    jobs: dict[JobId, Ad] = {}
+    for ad in found:
+        cluster, proc = number(ad, "ClusterId"), number(ad, "ProcId")
+        if cluster is not None and proc is not None:
+            jobs.setdefault(JobId(cluster, proc), ad)
+    return jobs
 
 
 def number(ad: Ad, name: str) -> int | None:
     """A whole number from 0; None: it is not there, or is an expression."""
     value = ad.get(name)
-    return value if type(value) is int and 0 <= value < 2**62 else None
+    return value if type(value) is int and 0 <= value < 2**53 else None
+
+
+def seconds(ad: Ad, name: str) -> float | None:
+    """A duration; None: it is not there, or is none."""
+    value = ad.get(name)
+    known = type(value) in (int, float) and 0 <= value < 2**53  # so no NaN
+    return float(value) if known else None
 
 
 def text(ad: Ad, name: str) -> str:

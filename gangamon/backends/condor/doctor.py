@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
@@ -28,12 +29,13 @@ def findings(ask: Commands, endpoint: str) -> Iterator[Finding]:
             yield fault("version", error)
     schedd = Schedd(endpoint, ask)
     for name, call in (
-        ("queue", lambda: schedd.queue({0})),
+        ("query", lambda: schedd.queue({0})),
         ("history", lambda: schedd.history([JobId(0, 0)])),
     ):
+        begun = time.monotonic()
         try:
             call()
-            yield Finding(name, OK, "answers")
+            yield Finding(name, OK, f"answered in {1000 * (time.monotonic() - begun):.0f} ms")
         except TransientError as error:
             yield fault(name, error)
 

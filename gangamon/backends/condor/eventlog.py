@@ -36,6 +36,8 @@ _HEAD = re.compile(
 _END = re.compile(rb"at (\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)Z with ")
 _CODE = re.compile(rb"\(1\) Normal termination \(return value (-?\d{1,10})\)")
 _SIGNAL = re.compile(rb"\(0\) Abnormal termination \(signal (\d{1,4})\)")
+_CPU = re.compile(rb"\tUsr (\d{1,6}) (\d\d):(\d\d):(\d\d), Sys [^\n]{1,40} -  Total Remote Usage")
+_MEMORY = re.compile(rb"\n\t *Memory \(MB\) +: +(\d{1,9}) ")
 _SLOT = re.compile(rb"\n\tSlotName: (\S{1,255})")
 
 SUBMIT, EXECUTE, EVICTED, TERMINATED, SHADOW, ABORTED = (
@@ -65,7 +67,8 @@ _AFTER = {
 class Story:
     """What a log tells of a job. ``state``: its JobStatus by the last event. ``starts``: how often
     it was started. ``code``, ``signal``: of a completed one, one of them. ``began``, ``ended``:
-    seconds since the epoch, None where the log does not tell their zone."""
+    seconds since the epoch, None where the log does not tell their zone. ``cpu``: user time of all
+    its runs, seconds, and ``memory``, MiB, of one that has ended."""
 
     state: int = states.IDLE
     starts: int = 0
@@ -75,6 +78,8 @@ class Story:
     signal: int | None = None
     began: float | None = None
     ended: float | None = None
+    cpu: float | None = None
+    memory: float | None = None
     _began: float | None = field(default=None, repr=False)
 
     @property
@@ -147,6 +152,8 @@ def _terminated(story: Story, event: _Event) -> Story:
     code, signal = _CODE.search(event.text), _SIGNAL.search(event.text)
     if (code is None) == (signal is None):
         return story  # it does not say how
+    cpu, memory = _CPU.search(event.text), _MEMORY.search(event.text)
+    days, hours, minutes, secs = map(int, cpu.groups()) if cpu else (0, 0, 0, 0)
     ended = event.at if event.zulu else None
     began = story.began
     if (own := _END.search(event.text)) is not None:
@@ -162,6 +169,8 @@ def _terminated(story: Story, event: _Event) -> Story:
         signal=int(signal[1]) if signal else None,
         began=began,
         ended=ended,
+        cpu=float(((days * 24 + hours) * 60 + minutes) * 60 + secs) if cpu else None,
+        memory=float(memory[1]) if memory else None,
     )
 
 

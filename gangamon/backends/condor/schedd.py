@@ -45,18 +45,18 @@ class Schedd:
         self._name = "" if local else endpoint
         self._commands = commands
 
-    def queue(self, clusters: Collection[int]) -> Mapping[tuple[object, object], Ad]:
+    def queue(self, clusters: Collection[int]) -> Mapping[JobId, Ad]:
         """All jobs of these clusters, and perhaps of others."""
         return ads.by_job(self._ask("QUEUE", of_clusters(clusters), ads.ATTRIBUTES))
 
-    def factories(self, clusters: Collection[int]) -> Mapping[object, Ad]:
+    def factories(self, clusters: Collection[int]) -> Mapping[int | None, Ad]:
         """Those of the clusters that make their jobs bit by bit, by their numbers."""
         found = self._ask("FACTORIES", of_clusters(clusters), ads.FACTORY)
-        return {ad.get("ClusterId"): ad for ad in found}
+        return {ads.number(ad, "ClusterId"): ad for ad in found}
 
-    def history(self, jobs: Iterable[JobId]) -> Mapping[tuple[object, object], Ad]:
+    def history(self, jobs: Iterable[JobId]) -> Mapping[JobId, Ad]:
         """What has left the queue."""
-        found: dict[tuple[object, object], Ad] = {}
+        found: dict[JobId, Ad] = {}
         wanted = sorted(set(jobs))
         for n in range(0, len(wanted), CHUNK):
             chunk = wanted[n : n + CHUNK]

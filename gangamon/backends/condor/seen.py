@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 
 from gangamon.backends.condor import states
-from gangamon.backends.condor.ads import Ad, number, text
+from gangamon.backends.condor.ads import Ad, number, seconds, text
 from gangamon.backends.condor.eventlog import Story
 from gangamon.domain.observation import Observation, Scalar, Seen, Unreachable
 from gangamon.domain.status import JobStatus
@@ -27,7 +27,8 @@ _LAST = re.compile(rb"Exit code: (\d{1,9})\s*\Z")
 
 @dataclass(frozen=True)
 class End:
-    """How HTCondor says a job ended. ``code``, ``signal``: of one that it did not remove."""
+    """How HTCondor says a job ended. ``code``, ``signal``: of one that it did not remove. ``cpu``:
+    seconds, user time; ``memory``: the most, MiB."""
 
     source: str
     native: str
@@ -39,7 +40,8 @@ class End:
     began: float | None
     ended: float | None
     restarts: int
-    used: str = ""
+    cpu: float | None
+    memory: float | None
 
 
 def beside(item: PollItem, which: str) -> str:
@@ -79,7 +81,7 @@ def from_ad(item: PollItem, ad: Ad, source: str, queued: bool) -> Observation:
         reason=held,
         # What waits after n starts will be started over for the n-th time.
         restarts=starts if waits else restarts(starts, item.restarts),
-        attributes=_attributes(native, host if running else "", ad.get("RemoteUserCpu")),
+        attributes=_attributes(native, host if running else "", seconds(ad, "RemoteUserCpu")),
     )
 
 
@@ -87,20 +89,23 @@ def _end(item: PollItem, ad: Ad, source: str, starts: int, host: str, began: int
     removed = ad.get("JobStatus") == states.REMOVED
     by_signal = ad.get("ExitBySignal") is True
     code, signal = ad.get("ExitCode"), number(ad, "ExitSignal")
+    known = type(code) is int and -(2**31) <= code < 2**32 and not by_signal
+    resident = number(ad, "ResidentSetSize_RAW")
     ended = number(ad, "CompletionDate") or number(ad, "EnteredCurrentStatus")
     began = began if began and ended and began <= ended else None
     return End(
         source,
         states.NAMES[states.REMOVED if removed else states.COMPLETED],
         removed,
-        code if type(code) is int and not by_signal else None,
+        code if known else None,
         signal if by_signal else None,
         text(ad, "RemoveReason"),
         host,
         float(began) if began else None,
         float(ended) if ended else None,
         restarts(starts, item.restarts),
-        _used(ad),
+        seconds(ad, "RemoteUserCpu"),
+        resident / 1024 if resident else None,
     )
 
 
@@ -118,6 +123,8 @@ def from_story(item: PollItem, story: Story) -> Observation:
             story.began if story.ended else None,
             story.ended,
             restarts(story.starts, item.restarts),
+            story.cpu,
+            story.memory,
         )
         return _over(item, end)
     native, status = states.NAMES[story.state], states.QUEUED[story.state]
@@ -146,7 +153,7 @@ def _over(item: PollItem, end: End) -> Observation:
         policy = states.by_policy(end.reason)
         status = JobStatus.FAILED if policy else JobStatus.KILLED
         why = f"removed from the queue: {end.reason or 'no reason is given'}"
-        return _final(end, status, None, why + (end.used if policy else ""))
+        return _final(end, status, None, why + (_used(end) if policy else ""))
     if code is None and signal is None:
         return Unreachable(f"{end.source}: it ended, but not how")
     if code == 0 and WRAPPER in item.extra:
@@ -160,10 +167,10 @@ def _over(item: PollItem, end: End) -> Observation:
         signal, code = (status_ & 0x7F) or None, status_ >> 8
     if signal is not None:
         why = f"the job was ended by signal {signal}"
-        return _final(end, JobStatus.FAILED, None, why + end.used)
+        return _final(end, JobStatus.FAILED, None, why + _used(end))
     if code:
         why = f"the job ended with exit code {code}"
-        return _final(end, JobStatus.FAILED, code, why + end.used)
+        return _final(end, JobStatus.FAILED, code, why + _used(end))
     return _final(end, JobStatus.COMPLETED, 0, "")
 
 
@@ -178,25 +185,24 @@ def _final(end: End, status: JobStatus, code: int | None, why: str) -> Seen:
         exit_code=code,
         reason=why,
         restarts=end.restarts,
-        attributes=_attributes(end.native, end.host, None),
+        attributes=_attributes(end.native, end.host, end.cpu),
     )
 
 
-def _attributes(status: str, host: str, cpu: object) -> dict[str, Scalar]:
+def _attributes(status: str, host: str, cpu: float | None) -> dict[str, Scalar]:
     """As Ganga fills them (Condor.py:516)."""
     found: dict[str, Scalar] = {"status": status}
     if host:
         found["actualCE"] = host
-    if isinstance(cpu, (int, float)) and cpu:
+    if cpu:
         found["cputime"] = cpu
     return found
 
 
-def _used(ad: Ad) -> str:
+def _used(end: End) -> str:
     """What a failed job used: often the reason behind the reason."""
-    cpu, memory = ad.get("RemoteUserCpu"), number(ad, "ResidentSetSize_RAW")
-    parts = [f"{cpu:.0f} s of CPU"] if isinstance(cpu, (int, float)) else []
-    parts += [f"at most {memory / 1024:.0f} MiB"] if memory else []
+    parts = [f"{end.cpu:.0f} s of CPU"] if end.cpu is not None else []
+    parts += [f"at most {end.memory:.0f} MiB"] if end.memory else []
     return f"; used {', '.join(parts)}" if parts else ""
 
 

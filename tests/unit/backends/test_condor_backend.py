@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -17,7 +18,7 @@ from hypothesis import strategies as st
 
 from gangamon.adapter.handover.condor_files import extra, schedd_host
 from gangamon.backends.condor import CondorBackend, seen, states
-from gangamon.backends.condor.ads import JobId, read
+from gangamon.backends.condor.ads import JobId, by_job, read
 from gangamon.backends.condor.schedd import MOST_RUNS, of_clusters, of_jobs
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
@@ -87,6 +88,16 @@ def test_starts_are_counted_late() -> None:
     ]
 
 
+def test_what_an_ended_job_used() -> None:
+    """CPU time as Ganga has it; with a failure also the memory, in words."""
+    ad = {**END, "ExitCode": 3, "RemoteUserCpu": 12.0, "ResidentSetSize_RAW": 20480}
+    found = queued(**ad)
+    assert found.attributes["cputime"] == 12.0
+    assert found.reason == "the job ended with exit code 3; used 12 s of CPU, at most 20 MiB"
+    for odd in (float("nan"), float("inf"), -1, 10**400, True, "12"):
+        assert "cputime" not in queued(**{**ad, "RemoteUserCpu": odd}).attributes
+
+
 def test_a_job_that_is_removed_while_it_waits_anew() -> None:
     """Its end counts, though it was started no more often than known."""
     ad = {"JobStatus": 3, "NumJobStarts": 1, "RemoveReason": "via condor_rm (by user me)"}
@@ -104,7 +115,10 @@ def test_a_job_that_is_removed_while_it_waits_anew() -> None:
 
 def test_no_end_without_how() -> None:
     """A record without exit code and signal is no end; nor is one that is not over."""
-    for ad in (END, {**END, "ExitCode": "3"}, {**END, "ExitBySignal": True}, {"JobStatus": 2}):
+    for ad in (
+        *(END, {**END, "ExitCode": "3"}, {**END, "ExitCode": 2**40}),
+        *({**END, "ExitBySignal": True}, {"JobStatus": 2}),
+    ):
         assert isinstance(seen.from_ad(item(), ad, "condor_history", False), Unreachable)
 
 
@@ -145,6 +159,7 @@ def test_the_wrappers_last_line_is_waited_for(tmp_path: Path) -> None:
 NAMES = (
     *("JobStatus", "ExitCode", "ExitSignal", "ExitBySignal", "NumJobStarts", "HoldReason"),
     *("RemoveReason", "CompletionDate", "RemoteHost", "RemoteUserCpu", "JobCurrentStartDate"),
+    *("ClusterId", "ProcId", "Iwd", "ResidentSetSize_RAW"),
 )
 ADS = st.dictionaries(
     st.sampled_from(NAMES),
@@ -155,7 +170,10 @@ ADS = st.dictionaries(
 @given(ADS, st.booleans(), st.integers(0, 9999))
 def test_any_ad(ad: dict[str, object], queue: bool, restarts: int) -> None:
     """Whatever an ad holds: no error, no end without evidence."""
+    assert all(isinstance(id_, JobId) for id_ in by_job([ad, ad]))
     found = seen.from_ad(item(restarts=restarts), ad, "any", queue)
+    if isinstance(found, Seen):
+        assert math.isfinite(float(found.attributes.get("cputime", 0)))
     if isinstance(found, Seen) and found.status in FINAL:
         assert ad["JobStatus"] in (states.COMPLETED, states.REMOVED)
         if found.status is JobStatus.COMPLETED:

@@ -32,7 +32,9 @@ RELEASED = event("013", "Job was released.\n\tvia condor_release (by user me)")
 ABORTED = event("009", "Job was aborted.\n\tvia condor_rm (by user me)")
 RECORD = (
     "Job terminated.\n\t({}\n\t\tUsr 0 00:00:00, Sys 0 00:00:00  -  Run Remote Usage\n"
-    "\t   Cpus                 :                 1         1 \n\n"
+    "\t\tUsr 1 02:03:04, Sys 0 00:00:00  -  Total Remote Usage\n"
+    "\t   Cpus                 :                 1         1 \n"
+    "\t   Memory (MB)          :       17       16       512 \n\n"
     "\tJob terminated of its own accord at 2026-11-23T11:37:5{}Z with {}."
 )
 WELL = event("005", RECORD.format("1) Normal termination (return value 3)", 4, "exit-code 3"))
@@ -56,6 +58,7 @@ def test_a_life() -> None:
     ended = told(SUBMIT, EXECUTE, WELL)
     assert ended.over and (ended.code, ended.signal) == (3, None)
     assert (ended.began, ended.ended) == (ZONE, ZONE + 1)
+    assert (ended.cpu, ended.memory) == (26 * 3600 + 184, 17)
     shot = told(SUBMIT, EXECUTE, SHOT)
     assert shot.over and (shot.code, shot.signal) == (None, 9)
 
