@@ -59,6 +59,7 @@ SERVER = {
     "SBIN": "/usr/sbin",
     "TRUST_UID_DOMAIN": "True",
     "FULL_HOSTNAME": "localhost",
+    "SEC_DEFAULT_AUTHENTICATION": "REQUIRED",
     "SEC_DEFAULT_AUTHENTICATION_METHODS": "FS, CLAIMTOBE",
     "SEC_CLIENT_AUTHENTICATION_METHODS": "FS, CLAIMTOBE",
     **dict.fromkeys(
@@ -79,6 +80,9 @@ SERVER = {
     "SCHEDD_MIN_INTERVAL": "1",
     "UPDATE_INTERVAL": "5",
     "PERIODIC_EXPR_INTERVAL": "2",
+    "STARTER_INITIAL_UPDATE_INTERVAL": "1",
+    "STARTER_UPDATE_INTERVAL": "2",
+    "MASTER_BACKOFF_CONSTANT": "2",
     "JOB_START_COUNT": "100",
     "JOB_START_DELAY": "0",
     "MAX_JOBS_PER_OWNER": "100000",
@@ -200,6 +204,11 @@ class Condor:
     def start_schedd(self) -> None:
         self.must("condor_on", "-daemon", "schedd")
         until(lambda: self.asked("condor_q").returncode == 0, WITHIN, "it answers", self._story)
+
+    def kill_schedd(self) -> None:
+        """kill -9: the master starts another one some seconds later."""
+        for pid in self.pids("condor_schedd"):
+            os.kill(pid, signal.SIGKILL)
 
     def freeze_schedd(self, frozen: bool) -> None:
         """It hangs: SIGSTOP."""

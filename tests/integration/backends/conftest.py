@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -36,8 +37,10 @@ def slurm_accounted() -> Iterator[Slurm]:
 
 @pytest.fixture(scope="session")
 def pool() -> Iterator[Condor]:
-    """An HTCondor of one host. All its tests are in one file: it takes a minute to install."""
+    """An HTCondor of one host. All its tests are in one file: it takes a while to install."""
     _require(condor.missing())
+    if os.geteuid():
+        pytest.skip("only root can make a chroot")
     with condor.running(Condor()) as found:
         yield found
 

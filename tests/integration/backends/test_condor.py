@@ -3,26 +3,32 @@ a Ganga session to its merged output."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
 from gangamon.backends.condor import CondorBackend
+from gangamon.cli import main
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen
-from gangamon.domain.status import JobStatus
-from gangamon.errors import BackendUnreachable
-from gangamon.protocols import FAIL, PollItem
+from gangamon.domain.status import FINAL, JobStatus
+from gangamon.errors import BackendUnreachable, CredentialMissing
+from gangamon.protocols import PollItem
 from gangamon.testing.conformance import BackendCase, BackendConformance
 from gangamon.testing.factories import poll_item
 from tests.integration.backends.condor import WITHIN, Condor
@@ -71,6 +77,7 @@ def use(pool: Condor, monkeypatch: pytest.MonkeyPatch, way: str = "commands") ->
 def jobs(pool: Condor) -> Mapping[str, Sent]:
     """Jobs that stay as they are, by name. Limits are expressions: so sites have them."""
     limit = "JobStatus == 2 && time() - EnteredCurrentStatus > 1"
+    eats = "x=`head -c 50000000 /dev/zero | tr -c y y`; sleep 900"
     found = {
         "waits": send(pool, "exit 0", "requirements = False"),
         "runs": send(pool, "sleep 900"),
@@ -81,12 +88,13 @@ def jobs(pool: Condor) -> Mapping[str, Sent]:
         "cancelled": send(pool, "sleep 900"),
         "never began": send(pool, "exit 0", "requirements = False"),
         "held": send(pool, "sleep 900"),
-        "stopped": send(
+        "too large": send(
             pool,
-            "sleep 900",
-            f"periodic_hold = {limit}",
+            eats,
+            "periodic_hold = ResidentSetSize > 1024 * RequestMemory",
             'periodic_hold_reason = "it used more than its memory"',
         ),
+        "over its time": send(pool, "sleep 900", "allowed_job_duration = 1"),
         "too long": send(pool, "sleep 900", f"periodic_remove = {limit}"),
         "later": send(pool, "exit 0", "requirements = False", "max_materialize = 1", count=3),
     }
@@ -97,8 +105,8 @@ def jobs(pool: Condor) -> Mapping[str, Sent]:
     for name in ("well", "failed", "shot", "cancelled", "never began", "too long"):
         pool.reaches(found[name].id, "")
     pool.reaches(found["kept"].id, "4")
-    pool.reaches(found["held"].id, "5")
-    pool.reaches(found["stopped"].id, "5")
+    for name in ("held", "too large", "over its time"):
+        pool.reaches(found[name].id, "5")
     return found
 
 
@@ -108,7 +116,8 @@ QUEUED = {
     "runs": ("Running", JobStatus.RUNNING, ""),
     "kept": ("Completed", JobStatus.COMPLETED, ""),
     "held": ("Held: a look at it", JobStatus.SUBMITTED, "a look at it"),
-    "stopped": ("Held: ", JobStatus.SUBMITTED, "it used more than its memory"),
+    "too large": ("Held: ", JobStatus.SUBMITTED, "it used more than its memory"),
+    "over its time": ("Held: ", JobStatus.SUBMITTED, "exceeded allowed job duration"),
     "later": ("Unmaterialized", JobStatus.SUBMITTED, ""),
 }
 #: The same of those that have left it.
@@ -183,21 +192,37 @@ def check(found: Observation, expected: tuple[str, JobStatus, str], name: str) -
     return found
 
 
-def test_a_job_that_is_evicted(pool: Condor, way: str) -> None:
+def test_elements_of_a_cluster(pool: Condor, way: str) -> None:
+    """Each has its own end: by the history, for they share a log; and by that."""
+    last = send(pool, "exit $(Process)", count=4)
+    cluster = last.id.partition(".")[0]
+    for n in range(4):
+        pool.reaches(f"{cluster}.{n}", "")
+    items = [replace(last.item("condorLog"), fqid=f"42.{n}", native_id=f"{cluster}.{n}")
+             for n in range(4)]  # fmt: skip
+    backend = CondorBackend()
+    for answers in (backend.poll(HERE, items), backend.second_source(HERE, items)):
+        found = [answers[item.key] for item in items]
+        assert [f.exit_code for f in found if isinstance(f, Seen)] == [0, 1, 2, 3]
+        status = [f.status for f in found if isinstance(f, Seen)]
+        assert status == [JobStatus.COMPLETED, *[JobStatus.FAILED] * 3]
+
+
+@pytest.mark.parametrize("how", ["held", "vacated"])
+def test_a_job_that_is_evicted(pool: Condor, way: str, how: str) -> None:
     """It waits anew with one restart more, and the end of its second run is its end."""
-    flag = pool.work / f"second-{way}"
+    flag = pool.work / f"second-{way}-{how}"
     job = send(pool, f"test -e {flag} || sleep 900; exit 5")
     pool.reaches(job.id, "2")
     until(lambda: "Job executing" in (job.folder / "condorLog").read_text(), WITHIN, "it runs")
     (first,) = CondorBackend().poll(HERE, [job.item()]).values()
     assert isinstance(first, Seen) and (first.status, first.restarts) == (JobStatus.RUNNING, 0)
-    pool.must("condor_hold", job.id)
-    pool.reaches(job.id, "5")
+    if how == "held":
+        pool.must("condor_hold", job.id)
+        pool.reaches(job.id, "5")
     flag.touch()
-    pool.must("condor_release", job.id)
-    (again,) = CondorBackend().poll(HERE, [job.item(restarts=1)]).values()
-    assert isinstance(again, Seen | Absent)
-    assert not isinstance(again, Seen) or again.restarts == 1
+    pool.must(*(("condor_release",) if how == "held" else ("condor_vacate_job", "-fast")), job.id)
+    until(lambda: restarted(job), WITHIN, "it has one restart")
     pool.reaches(job.id, "")
     for answers in (
         CondorBackend().poll(HERE, [job.item("condorLog")]),
@@ -208,6 +233,14 @@ def test_a_job_that_is_evicted(pool: Condor, way: str) -> None:
         assert (ended.status, ended.restarts, ended.exit_code) == (JobStatus.FAILED, 1, 5)
 
 
+def restarted(job: Sent) -> bool:
+    """Whether the poll says that it was started over, or has ended. No end but its own is told."""
+    (found,) = CondorBackend().poll(HERE, [job.item("condorLog")]).values()
+    assert isinstance(found, Seen)
+    assert found.status not in FINAL or found.exit_code == 5
+    return found.restarts == 1
+
+
 def test_a_schedd_by_its_name(pool: Condor, way: str, jobs: Mapping[str, Sent]) -> None:
     """Found by the pool's collector; one that is not there is Unreachable."""
     (found,) = CondorBackend().poll(Lane("Condor", pool.schedd), [jobs["runs"].item()]).values()
@@ -216,10 +249,26 @@ def test_a_schedd_by_its_name(pool: Condor, way: str, jobs: Mapping[str, Sent]) 
         CondorBackend().poll(Lane("Condor", "nobody@nowhere"), [jobs["runs"].item()])
 
 
-def test_the_doctor(pool: Condor, way: str) -> None:
-    findings = list(CondorBackend().doctor(HERE))
-    assert not [finding for finding in findings if finding.level == FAIL]
-    assert {"commands", "queue", "history"} <= {finding.name for finding in findings}
+def test_the_doctor(
+    pool: Condor, way: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("GANGAMON_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setenv("GANGAMON_CONFIG", "")
+    told = CliRunner().invoke(main, ["doctor", "backend", "Condor", "--json"])
+    found = {check["name"]: (check["level"], check["text"]) for check in json.loads(told.stdout)}
+    assert told.exit_code == 0, found
+    assert found["commands"][0] == ("OK" if way == "commands" else "WARN")
+    assert found["query"][0] == found["history"][0] == "OK"
+    assert way == "bindings" or found["version"][1].startswith("23.9")
+
+
+def test_without_a_token(
+    pool: Condor, way: str, jobs: Mapping[str, Sent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A user whom the schedd does not let in: the credential is missing."""
+    monkeypatch.setenv("_CONDOR_SEC_CLIENT_AUTHENTICATION_METHODS", "TOKEN")
+    with pytest.raises(CredentialMissing):
+        CondorBackend().poll(HERE, [jobs["runs"].item()])
 
 
 def test_a_schedd_that_hangs(pool: Condor, way: str, jobs: Mapping[str, Sent]) -> None:
@@ -249,6 +298,23 @@ def test_a_schedd_that_is_restarted(
     finally:
         pool.start_schedd()
     assert CondorBackend().poll(HERE, items) == before
+
+
+def test_a_schedd_that_is_killed(
+    pool: Condor, jobs: Mapping[str, Sent], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Until its master has started it again there is no answer, and then it is as it was."""
+    use(pool, monkeypatch)
+    items = [jobs[name].item() for name in (*QUEUED, *GONE) if name != "runs"]
+    before = CondorBackend().poll(HERE, items)
+    pool.kill_schedd()
+
+    def answers() -> Mapping[str, Observation]:
+        with suppress(BackendUnreachable):
+            return CondorBackend().poll(HERE, items)
+        return {}
+
+    assert until(answers, WITHIN, "it answers") == before
 
 
 def test_a_number_that_is_given_anew(pool: Condor, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -333,9 +399,22 @@ OPEN = """
 """
 
 
-def test_a_session_with_condor_jobs(service: Service, pool: Condor, ganga: Session) -> None:
-    """With bindings that Ganga cannot import by itself: subjobs complete and are merged, others
-    fail, are killed by Ganga, removed in HTCondor; Ganga's own query works as well."""
+@pytest.fixture(params=["25", "24"])
+def version(request: pytest.FixtureRequest, ganga: Session, tmp_path: Path) -> str:
+    """Of the bindings: those that Ganga cannot import by itself, or those that it can."""
+    if request.param == "24":
+        pytest.importorskip("pip")
+        install = (sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile")
+        subprocess.run([*install, "--target", str(tmp_path), "htcondor==24.12.24"], check=True)
+        ganga.environ["PYTHONPATH"] = str(tmp_path)
+    return str(request.param)
+
+
+def test_a_session_with_condor_jobs(
+    service: Service, pool: Condor, ganga: Session, version: str
+) -> None:
+    """Subjobs complete and are merged, others fail, are killed by Ganga, removed in HTCondor;
+    Ganga's own query works as well."""
     found = ganga.run(
         OPEN
         + """
@@ -350,6 +429,7 @@ def test_a_session_with_condor_jobs(service: Service, pool: Condor, ganga: Sessi
     until(lambda: shot.status == "running", 240, "the one to be killed runs")
     from importlib import import_module
     module = import_module("GangaCore.Lib.Condor.Condor")
+    facts["bindings"] = type(module.htcondor).__name__
     module.Condor.updateMonitoringInformation([stripProxy(shot), stripProxy(removed)])
     facts["by Ganga"] = [shot.backend.status, removed.backend.status]
     os.system("condor_rm %s" % removed.backend.id)
@@ -366,6 +446,7 @@ def test_a_session_with_condor_jobs(service: Service, pool: Condor, ganga: Sessi
     facts["shot"] = shot.backend.id
     """
     ).facts
+    assert found["bindings"] == {"24": "module", "25": "Bindings"}[version]
     assert found["status"] == "completed"
     assert found["states"] == ["completed"] * 10
     assert len(set(found["ids"])) == 10
