@@ -150,10 +150,10 @@ def unmaterialized(item: PollItem) -> Seen:
 def _over(item: PollItem, end: End) -> Observation:
     code, signal = end.code, end.signal
     if end.removed:
-        policy = states.by_policy(end.reason)
-        status = JobStatus.FAILED if policy else JobStatus.KILLED
+        rule = states.by_rule(end.reason)
+        status = JobStatus.FAILED if rule else JobStatus.KILLED
         why = f"removed from the queue: {end.reason or 'no reason is given'}"
-        return _final(end, status, None, why + (_used(end) if policy else ""))
+        return _final(end, status, None, why + (_used(end) if rule else ""))
     if code is None and signal is None:
         return Unreachable(f"{end.source}: it ended, but not how")
     if code == 0 and WRAPPER in item.extra:

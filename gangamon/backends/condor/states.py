@@ -38,12 +38,11 @@ QUEUED = {
     7: JobStatus.RUNNING,
 }
 
-#: A removal that an expression of the job's description, or of the pool, has decided.
-_POLICY = re.compile(
-    r"evaluated to TRUE|SYSTEM_PERIODIC|PeriodicRemove|PERIODIC_REMOVE|TimerRemove"
-)
+#: What the schedd adds to the reason that somebody has given, or that the tool gives for them.
+_SOMEBODY = re.compile(r"\(by user [^()]*\)\W*$")
 
 
-def by_policy(reason: str) -> bool:
-    """Whether a job was removed by a rule (a limit, say), and not by somebody."""
-    return _POLICY.search(reason) is not None
+def by_rule(reason: str) -> bool:
+    """Whether a job was removed by an expression of its description or of the pool (a limit, say),
+    and not by somebody. Such a reason may be in the site's own words (PeriodicRemoveReason)."""
+    return bool(reason) and _SOMEBODY.search(reason) is None

@@ -14,7 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -28,34 +28,21 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import BackendUnreachable, CredentialMissing
-from gangamon.protocols import PollItem
 from gangamon.testing.conformance import BackendCase, BackendConformance
 from gangamon.testing.factories import poll_item
 from tests.integration.backends.condor import WITHIN, Condor
+from tests.integration.backends.condor_jobs import (
+    GONE,
+    HERE,
+    QUEUED,
+    Sent,
+    brought_about,
+    check,
+    send,
+)
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
 from tests.support.waiting import until
-
-HERE = Lane("Condor", socket.gethostname())
-
-
-@dataclass(frozen=True)
-class Sent:
-    """A job, and the folder in which it runs and is logged."""
-
-    id: str
-    folder: Path
-
-    def item(self, log: str = "", **fields: object) -> PollItem:
-        extra = {"log": log} if log else {}
-        return poll_item(self.id, str(self.folder), extra, native_id=self.id, **fields)
-
-
-def send(pool: Condor, script: str, *lines: str, count: int = 1) -> Sent:
-    """The last of ``count`` jobs."""
-    folder = Path(tempfile.mkdtemp(dir=pool.work))
-    cluster = pool.submit(script, *lines, count=count, folder=folder)
-    return Sent(f"{cluster}.{count - 1}", folder)
 
 
 @pytest.fixture(params=["commands", "bindings"])
@@ -75,60 +62,7 @@ def use(pool: Condor, monkeypatch: pytest.MonkeyPatch, way: str = "commands") ->
 
 @pytest.fixture(scope="module")
 def jobs(pool: Condor) -> Mapping[str, Sent]:
-    """Jobs that stay as they are, by name. Limits are expressions: so sites have them."""
-    limit = "JobStatus == 2 && time() - EnteredCurrentStatus > 1"
-    eats = "x=`head -c 50000000 /dev/zero | tr -c y y`; sleep 900"
-    found = {
-        "waits": send(pool, "exit 0", "requirements = False"),
-        "runs": send(pool, "sleep 900"),
-        "well": send(pool, "exit 0"),
-        "failed": send(pool, "exit 3"),
-        "shot": send(pool, "kill -9 $$"),
-        "kept": send(pool, "exit 0", "leave_in_queue = True"),
-        "cancelled": send(pool, "sleep 900"),
-        "never began": send(pool, "exit 0", "requirements = False"),
-        "held": send(pool, "sleep 900"),
-        "too large": send(
-            pool,
-            eats,
-            "periodic_hold = ResidentSetSize > 1024 * RequestMemory",
-            'periodic_hold_reason = "it used more than its memory"',
-        ),
-        "over its time": send(pool, "sleep 900", "allowed_job_duration = 1"),
-        "too long": send(pool, "sleep 900", f"periodic_remove = {limit}"),
-        "later": send(pool, "exit 0", "requirements = False", "max_materialize = 1", count=3),
-    }
-    for name in ("cancelled", "held", "runs"):
-        pool.reaches(found[name].id, "2")
-    pool.must("condor_rm", found["cancelled"].id, found["never began"].id)
-    pool.must("condor_hold", "-reason", "a look at it", found["held"].id)
-    for name in ("well", "failed", "shot", "cancelled", "never began", "too long"):
-        pool.reaches(found[name].id, "")
-    pool.reaches(found["kept"].id, "4")
-    for name in ("held", "too large", "over its time"):
-        pool.reaches(found[name].id, "5")
-    return found
-
-
-#: Name -> native status, meaning, a part of the reason; of those that are in the queue.
-QUEUED = {
-    "waits": ("Idle", JobStatus.SUBMITTED, ""),
-    "runs": ("Running", JobStatus.RUNNING, ""),
-    "kept": ("Completed", JobStatus.COMPLETED, ""),
-    "held": ("Held: a look at it", JobStatus.SUBMITTED, "a look at it"),
-    "too large": ("Held: ", JobStatus.SUBMITTED, "it used more than its memory"),
-    "over its time": ("Held: ", JobStatus.SUBMITTED, "exceeded allowed job duration"),
-    "later": ("Unmaterialized", JobStatus.SUBMITTED, ""),
-}
-#: The same of those that have left it.
-GONE = {
-    "well": ("Completed", JobStatus.COMPLETED, ""),
-    "failed": ("Completed", JobStatus.FAILED, "the job ended with exit code 3"),
-    "shot": ("Completed", JobStatus.FAILED, "the job was ended by signal 9"),
-    "cancelled": ("Removed", JobStatus.KILLED, "removed from the queue: via condor_rm"),
-    "never began": ("Removed", JobStatus.KILLED, "removed from the queue: via condor_rm"),
-    "too long": ("Removed", JobStatus.FAILED, "PeriodicRemove expression"),
-}
+    return brought_about(pool)
 
 
 class TestPool(BackendConformance):
@@ -175,21 +109,13 @@ def test_what_each_job_became(pool: Condor, way: str, jobs: Mapping[str, Sent]) 
             assert found.attributes["status"] == expected[0]
             ended = found.ended_at
             assert ended is None or time.time() - 1800 < ended <= time.time() + 1, found
-            assert ended or name in ("cancelled", "never began", "too long")
+            assert ended or expected[0] == "Removed"
             assert (found.started_at or 0) <= (ended or 1e11)
             codes = {"well": 0, "failed": 3}
             assert found.exit_code == codes.get(name)
     running = answers[jobs["runs"].id]
     assert isinstance(running, Seen) and running.started_at and running.site
     assert answers[jobs["held"].id].restarts == 1  # type: ignore[union-attr]
-
-
-def check(found: Observation, expected: tuple[str, JobStatus, str], name: str) -> Seen:
-    native, status, reason = expected
-    assert isinstance(found, Seen), (name, found)
-    assert found.native_status.startswith(native) and found.status is status, (name, found)
-    assert reason in found.reason and bool(reason) == bool(found.reason), (name, found)
-    return found
 
 
 def test_elements_of_a_cluster(pool: Condor, way: str) -> None:
@@ -243,8 +169,11 @@ def restarted(job: Sent) -> bool:
 
 def test_a_schedd_by_its_name(pool: Condor, way: str, jobs: Mapping[str, Sent]) -> None:
     """Found by the pool's collector; one that is not there is Unreachable."""
-    (found,) = CondorBackend().poll(Lane("Condor", pool.schedd), [jobs["runs"].item()]).values()
+    there, backend = Lane("Condor", pool.schedd), CondorBackend()
+    (found,) = backend.poll(there, [jobs["runs"].item()]).values()
     assert isinstance(found, Seen)
+    (ended,) = backend.second_source(there, [jobs["failed"].item()]).values()
+    assert isinstance(ended, Seen) and ended.exit_code == 3
     with pytest.raises(BackendUnreachable):
         CondorBackend().poll(Lane("Condor", "nobody@nowhere"), [jobs["runs"].item()])
 

@@ -104,11 +104,11 @@ def test_a_job_that_is_removed_while_it_waits_anew() -> None:
     found = seen.from_ad(item(restarts=1), ad, "condor_history", queued=False)
     assert isinstance(found, Seen)
     assert (found.status, found.restarts) == (JobStatus.KILLED, 1)
-    policy = {
+    rule = {
         **ad,
         "RemoveReason": "The job attribute PeriodicRemove expression 'x' evaluated to TRUE",
     }
-    found = seen.from_ad(item(), policy, "condor_history", queued=False)
+    found = seen.from_ad(item(), rule, "condor_history", queued=False)
     assert isinstance(found, Seen) and found.status is JobStatus.FAILED
     assert "PeriodicRemove" in found.reason
 
