@@ -113,6 +113,22 @@ def test_a_job_that_is_removed_while_it_waits_anew() -> None:
     assert "PeriodicRemove" in found.reason
 
 
+@pytest.mark.parametrize(
+    ("reason", "rule"),
+    [
+        ("via condor_rm (by user me)", False),
+        ("The job attribute PeriodicRemove is dull (by user me@pool.org)", False),
+        ("Python-initiated action. (by user me)", False),
+        ("", False),
+        ("The job attribute PeriodicRemove expression '(time() > 5)' evaluated to TRUE", True),
+        ("too long for us", True),
+    ],
+)
+def test_removed_by_a_rule_or_by_somebody(reason: str, rule: bool) -> None:
+    """The schedd names whoever asked for it; a rule's reason may be in the site's own words."""
+    assert states.by_rule(reason) == rule
+
+
 def test_no_end_without_how() -> None:
     """A record without exit code and signal is no end; nor is one that is not over."""
     for ad in (
