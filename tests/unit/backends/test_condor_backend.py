@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gangamon.adapter.handover.condor_files import extra, schedd_host
-from gangamon.backends.condor import CondorBackend, seen, states
+from gangamon.backends.condor import CondorBackend, doctor, schedd, seen, states
 from gangamon.backends.condor.ads import JobId, by_job, read
 from gangamon.backends.condor.schedd import MOST_RUNS, of_clusters, of_jobs
 from gangamon.domain.job import Job
@@ -26,7 +26,7 @@ from gangamon.domain.observation import Absent, Seen, Unreachable
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.errors import BackendUnreachable, CredentialMissing
-from gangamon.protocols import PollItem, Push
+from gangamon.protocols import FAIL, OK, PollItem, Push
 from gangamon.testing.factories import poll_item
 
 LANE = Lane("Condor", "localhost")
@@ -354,6 +354,21 @@ def test_a_job_that_has_left_the_queue(fake: Fake, tmp_path: Path) -> None:
     fake(json.dumps([{**ad("5.0"), **END, "ExitCode": 3}]))
     (found,) = CondorBackend().second_source(LANE, [bare]).values()
     assert isinstance(found, Seen) and (found.status, found.exit_code) == (JobStatus.FAILED, 3)
+
+
+def test_the_doctor_says_what_does_not_work(fake: Fake, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A schedd that is away; and a host with neither commands nor bindings."""
+    fake("", 1, "Error: Cannot find address for schedd vm")
+    found = {finding.name: finding for finding in CondorBackend().doctor(LANE)}
+    assert found["commands"].level == OK
+    assert found["query"].level == found["history"].level == FAIL
+    assert "Cannot find address" in found["query"].text
+    monkeypatch.setenv("PATH", "/nowhere")
+    for module in (doctor, schedd):
+        monkeypatch.setattr(module, "find_spec", lambda name: None)
+    found = {finding.name: finding for finding in CondorBackend().doctor(LANE)}
+    assert [finding.level for finding in found.values()] == [FAIL] * 3
+    assert "pip install" in found["query"].text
 
 
 # --- what the session hands over --------------------------------------------------------------
