@@ -147,13 +147,15 @@ class Condor:
 
     def kill_schedd(self) -> None:
         """kill -9: the master starts another one some seconds later."""
-        for pid in self.pids("condor_schedd"):
-            os.kill(pid, signal.SIGKILL)
+        self._signal_schedd(signal.SIGKILL)
 
     def freeze_schedd(self, frozen: bool) -> None:
         """It hangs: SIGSTOP."""
-        for pid in self.pids("condor_schedd"):
-            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+        self._signal_schedd(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def _signal_schedd(self, which: int) -> None:
+        (pid,) = self.pids("condor_schedd")
+        os.kill(pid, which)
 
     def close(self) -> None:
         """End it, with all jobs. What it logged last is printed: pytest shows it with a failure."""

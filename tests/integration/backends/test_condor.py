@@ -152,7 +152,7 @@ def test_a_job_that_is_evicted(pool: Condor, way: str, how: str) -> None:
     pool.reaches(job.id, "")
     for answers in (
         CondorBackend().poll(HERE, [job.item("condorLog")]),
-        CondorBackend().second_source(HERE, [job.item()]),
+        CondorBackend().second_source(HERE, [job.item(restarts=1)]),
     ):
         (ended,) = answers.values()
         assert isinstance(ended, Seen)
