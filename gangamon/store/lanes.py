@@ -15,6 +15,9 @@ LAGS = 10_000
 #: Minutes for which queries are counted.
 KEPT = 120
 
+#: Batches that one script makes due where a lane is resumed, under 2 ms: 10,000 took Redis 21 ms.
+RESUMED = 1000
+
 
 class Lanes(StoreBase):
     """See ``protocols.JobStore``: lane, note_query, note_tick; and what views read of them."""
@@ -120,11 +123,11 @@ class Lanes(StoreBase):
 
     def resume(self, name: str, probed: bool = False) -> None:
         queue = f"poll.{name}"
-        self._run(
-            "resume",
-            [self.keys.of("lane", name), self.keys.of("ring", queue)],
-            [self.keys.of("due", queue, ""), "1" if probed else "0"],
-        )
+        keys = [self.keys.of("lane", name), self.keys.of("ring", queue)]
+        arguments = [self.keys.of("due", queue, ""), "1" if probed else "0", RESUMED]
+        # The pause ends with the last call: one that is cut short is a pause that goes on.
+        while self._run("resume", keys, arguments):
+            pass
 
     def owners(self, name: str) -> Sequence[str]:
         """Owners that have or had batches in a lane."""

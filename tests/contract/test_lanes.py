@@ -343,8 +343,11 @@ def test_a_paused_lane_is_asked_when_it_is_resumed(rig: Rig) -> None:
     rig.take()
 
 
-def test_resuming_asks_at_once(rig: Rig) -> None:
-    """Also what was put off for an hour by failures, and past an open breaker."""
+@pytest.mark.parametrize("slice_", [1, 2, 3, 1000])
+def test_resuming_asks_at_once(rig: Rig, monkeypatch: pytest.MonkeyPatch, slice_: int) -> None:
+    """Also what was put off for an hour by failures, and past an open breaker; however many
+    batches a script makes due."""
+    monkeypatch.setattr("gangamon.store.lanes.RESUMED", slice_)
     rig.add(2)
     rig.add(1, owner="bob")
     for _ in range(3):

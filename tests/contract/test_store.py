@@ -385,13 +385,19 @@ def test_postponed_members_count_their_tries(rig: Rig) -> None:
     assert rig.client.depth(POLL) == (0, 0)
 
 
-def test_refresh_makes_waiting_batches_due(rig: Rig) -> None:
-    """The owner's refresh beats the interval."""
-    rig.store.enqueue(OWNER, "", enqueue(1))
-    rig.observe(rig.take(), {0: RUNNING}, again=3600)
+@pytest.mark.parametrize("slice_", [1, 2, 4, 5, 6])
+def test_refresh_makes_waiting_batches_due(
+    rig: Rig, monkeypatch: pytest.MonkeyPatch, slice_: int
+) -> None:
+    """The owner's refresh beats the interval, of each batch, however many a script takes."""
+    monkeypatch.setattr("gangamon.store.intake.REFRESHED", slice_)
+    for sub in range(5):
+        rig.store.enqueue(OWNER, "", enqueue([spec(sub)], f"e{sub}", total=5))
+    for sub in range(5):
+        rig.observe(rig.take(members=1), {sub: RUNNING}, again=3600)
     assert rig.store.claim(POLL, 10, 3600.0, 5) is None
     rig.store.refresh(OWNER, REPOSITORY, 7)
-    assert rig.take().jobs == 1
+    assert rig.take().jobs == 5
 
 
 def test_hastened_batches_are_due(rig: Rig) -> None:
