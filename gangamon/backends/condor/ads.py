@@ -71,8 +71,9 @@ def number(ad: Ad, name: str) -> int | None:
 def seconds(ad: Ad, name: str) -> float | None:
     """A duration; None: it is not there, or is none."""
     value = ad.get(name)
-    known = type(value) in (int, float) and 0 <= value < 2**53  # so no NaN
-    return float(value) if known else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return float(value) if 0 <= value < 2**53 else None  # so no NaN
 
 
 def text(ad: Ad, name: str) -> str:

@@ -154,8 +154,11 @@ class Condor:
         self._signal_schedd(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def _signal_schedd(self, which: int) -> None:
-        (pid,) = self.pids("condor_schedd")
-        os.kill(pid, which)
+        found = self.pids("condor_schedd")  # itself, and those it has forked to answer
+        assert found
+        for pid in found:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, which)
 
     def close(self) -> None:
         """End it, with all jobs. What it logged last is printed: pytest shows it with a failure."""
