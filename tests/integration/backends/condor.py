@@ -39,8 +39,9 @@ NEEDED = {**trixie.NEEDED, "unshare": "util-linux", "nsenter": "util-linux"}
 
 
 def missing() -> list[str]:
-    """The packages that are not installed."""
-    return sorted({p for name, p in NEEDED.items() if shutil.which(name, path=PATH) is None})
+    """What is not there: packages, or the rights to make a chroot."""
+    packages = {p for name, p in NEEDED.items() if shutil.which(name, path=PATH) is None}
+    return sorted(packages) + (["root's rights"] if os.geteuid() else [])
 
 
 class Condor:

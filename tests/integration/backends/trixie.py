@@ -58,6 +58,7 @@ def _apt(place: Path) -> list[str]:
         "Dir::State::Status": place / "status",
         "Dir::Cache": place / "cache",
         "Acquire::Languages": "none",
+        "Acquire::Retries": "3",
         "APT::Install-Recommends": "false",
         "APT::Sandbox::User": "root",  # who may write there
     }
