@@ -103,7 +103,8 @@ def _end(item: PollItem, ad: Ad, source: str, starts: int, host: str, began: int
         host,
         float(began) if began else None,
         float(ended) if ended else None,
-        restarts(starts, item.restarts),
+        # Starts that were cut short are not all counted; there is one record of a job's end.
+        max(starts - 1, item.restarts),
         seconds(ad, "RemoteUserCpu"),
         resident / 1024 if resident else None,
     )

@@ -99,11 +99,14 @@ def test_what_an_ended_job_used() -> None:
 
 
 def test_a_job_that_is_removed_while_it_waits_anew() -> None:
-    """Its end counts, though it was started no more often than known."""
+    """Its end counts, though it was started no more often than known, or less often."""
     ad = {"JobStatus": 3, "NumJobStarts": 1, "RemoveReason": "via condor_rm (by user me)"}
     found = seen.from_ad(item(restarts=1), ad, "condor_history", queued=False)
     assert isinstance(found, Seen)
     assert (found.status, found.restarts) == (JobStatus.KILLED, 1)
+    found = seen.from_ad(item(restarts=3), {**ad, **END, "ExitCode": 0}, "condor_history", False)
+    assert isinstance(found, Seen)
+    assert (found.status, found.restarts) == (JobStatus.COMPLETED, 3)
     rule = {
         **ad,
         "RemoveReason": "The job attribute PeriodicRemove expression 'x' evaluated to TRUE",
