@@ -215,15 +215,15 @@ class Condor:
         """The number of a cluster of so many jobs that no slot ever takes, in one call."""
         return self.submit("exit 0", "requirements = False", "log =", count=count)
 
-    def state(self, job: str) -> str:
-        """Its JobStatus, '' if the queue does not name it."""
+    def state(self, job: str, attribute: str = "JobStatus") -> str:
+        """An attribute of it, '' if the queue does not name it."""
         cluster, _, proc = job.partition(".")
         which = f"ClusterId == {cluster} && ProcId == {proc or 0}"
-        return self.must("condor_q", "-allusers", "-constraint", which, "-af", "JobStatus")
+        return self.must("condor_q", "-allusers", "-constraint", which, "-af", attribute)
 
-    def reaches(self, job: str, *states: str) -> None:
-        what = f"job {job} is {states}"
-        until(lambda: self.state(job) in states, WITHIN, what, self._story)
+    def reaches(self, job: str, *states: str, attribute: str = "JobStatus") -> None:
+        what = f"{attribute} of job {job} is {states}"
+        until(lambda: self.state(job, attribute) in states, WITHIN, what, self._story)
 
     def pids(self, name: str = "") -> list[int]:
         """Processes inside (of that name), by their numbers outside."""

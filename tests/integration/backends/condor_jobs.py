@@ -77,6 +77,7 @@ def brought_about(pool: Condor) -> Mapping[str, Sent]:
     pool.reaches(found["kept"].id, "4")
     for name in ("held", "too large", "over its time"):
         pool.reaches(found[name].id, "5")
+        pool.reaches(found[name].id, "1", attribute="NumJobStarts")  # it is told a moment later
     return found
 
 

@@ -138,9 +138,9 @@ def test_elements_of_a_cluster(pool: Condor, way: str) -> None:
 def test_a_job_that_is_evicted(pool: Condor, way: str, how: str) -> None:
     """It waits anew with one restart more, and the end of its second run is its end."""
     flag = pool.work / f"second-{way}-{how}"
-    job = send(pool, f"test -e {flag} || sleep 900; exit 5")
-    pool.reaches(job.id, "2")
-    until(lambda: "Job executing" in (job.folder / "condorLog").read_text(), WITHIN, "it runs")
+    job = send(pool, f"test -e {flag} && exit 5; : > began; sleep 900")
+    until((job.folder / "began").exists, WITHIN, "it runs")
+    until(lambda: "Job executing" in (job.folder / "condorLog").read_text(), WITHIN, "it says so")
     (first,) = CondorBackend().poll(HERE, [job.item()]).values()
     assert isinstance(first, Seen) and (first.status, first.restarts) == (JobStatus.RUNNING, 0)
     if how == "held":
