@@ -45,8 +45,9 @@ PROFILE, HERTZ = 8, 100
 class Run:
     """``ended``, ``committed``: jobs a second, in the steady part. ``lags``: seconds from the end
     at the backend to the commit of the fetched output. ``profiles``: worker -> where the time of
-    its busy threads goes."""
+    its busy threads goes. ``processes``, ``threads``: transfer workers, and of each."""
 
+    processes: int
     threads: int
     ended: float = 0.0
     committed: float = 0.0
@@ -60,23 +61,30 @@ def main(argv: list[str]) -> int:
     options = argparse.ArgumentParser(prog="python -m benchmarks throughput")
     options.add_argument("--jobs", type=int, default=20_000)
     options.add_argument("--rate", type=float, default=500.0, help="jobs a second that end")
-    options.add_argument("--threads", default="8,16,32", help="transfer threads, one run each")
+    options.add_argument(
+        "--threads",
+        type=_transfers,
+        default="8,16,32,2x16",
+        help="transfer threads, one run each; 2x16: of each of two workers",
+    )
     options.add_argument("--quick", action="store_true", help="5,000 jobs, 32 threads")
     options.add_argument("--json", type=Path, help="write the figures to this file")
     given = options.parse_args(argv)
-    jobs, threads = (5000, [32]) if given.quick else (given.jobs, _numbers(given.threads))
+    jobs, transfers = (5000, [(1, 32)]) if given.quick else (given.jobs, given.threads)
     verdict = Verdict()
-    for number in threads:
-        _report(_run(jobs, given.rate, number), jobs, verdict)
+    for processes, threads in transfers:
+        _report(_run(jobs, given.rate, processes, threads), jobs, verdict)
     return verdict.end(given.json)
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",")]
+def _transfers(text: str) -> list[tuple[int, int]]:
+    """Processes and threads of each: ``8,2x16`` is (1, 8), (2, 16)."""
+    pairs = [part.rpartition("x") for part in text.split(",")]
+    return [(int(processes or 1), int(threads)) for processes, _, threads in pairs]
 
 
-def _run(jobs: int, rate: float, threads: int) -> Run:
-    run = Run(threads)
+def _run(jobs: int, rate: float, processes: int, threads: int) -> Run:
+    run = Run(processes, threads)
     with tempfile.TemporaryDirectory(prefix="gm-bench-") as name:
         folder = Path(name)
         scenario = folder / "scenario.toml"
@@ -88,14 +96,10 @@ def _run(jobs: int, rate: float, threads: int) -> Run:
             "GANGAMON_WORKERS_TRANSFER_THREADS": str(threads),
         }
         with Service(TOML, None, variables) as service, Simulator(scenario, folder) as simulator:
-            service.workers(
-                {
-                    "tick": ("tick", 2),
-                    "poll": ("poll.Simulated", THREADS),
-                    "transfer": (f"transfer.{OWNER}", threads),
-                    "merge": (f"merge.{OWNER}", 1),
-                }
-            )
+            workers = {"tick": ("tick", 2), "poll": ("poll.Simulated", THREADS)}
+            for number in range(processes):
+                workers[f"transfer{number or ''}"] = (f"transfer.{OWNER}", threads)
+            service.workers({**workers, "merge": (f"merge.{OWNER}", 1)})
             environment = {
                 "GANGAMON_REDIS_URL": service.url,
                 "GANGAMON_OWNER": OWNER,
@@ -171,7 +175,7 @@ def _where(stacks: str) -> list[tuple[str, float]]:
 
 
 def _report(run: Run, jobs: int, verdict: Verdict) -> None:
-    name = f"{run.threads} transfer threads"
+    name = f"{run.processes} x {run.threads} transfer threads"
     print(f"\n{name}: {jobs:,} jobs in {run.seconds:.1f} s")
     print(figures.line("end at the backend to fetched, committed", run.lags, "s"))
     verdict.note(f"{name}: ended at the backend", run.ended, "jobs/s")

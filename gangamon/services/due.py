@@ -21,7 +21,8 @@ FETCHES = 10
 
 @dataclass(frozen=True)
 class Capacity:
-    """How much may be claimed at once. Slots bound the queue's length: back-pressure."""
+    """How much may be claimed at once. The slots of a stage bound what waits for its workers:
+    back-pressure, that of a lane what is asked at once (``Limits``)."""
 
     fetch_slots: int
     stage_slots: int

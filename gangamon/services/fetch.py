@@ -67,6 +67,7 @@ class Fetch:
         wanted: Mapping[str, Fetchable] = {}
         read_at = -FRESH
         with self._keeper.hold(token):
+            self._dispatcher.push([claim.queue])  # one claim less waits: the next may
             for n, member in enumerate(claim.members):
                 if time.monotonic() - read_at >= FRESH:
                     read_at = time.monotonic()
@@ -75,7 +76,6 @@ class Fetch:
                     done += self._one(claim, member, wanted.get(member))
                 except LeaseLost as error:
                     log.warning("%s: not committed, another has it", error)
-        self._dispatcher.push([claim.queue])  # a slot is free again
         return done
 
     def _one(self, claim: Claim, member: str, wanted: Fetchable | None) -> int:

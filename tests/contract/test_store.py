@@ -150,6 +150,27 @@ def test_a_claim_is_exclusive_and_bounded_by_slots(rig: Rig) -> None:
     assert first.members != second.members
 
 
+def test_slots_of_a_stage_bound_what_waits_for_a_worker(rig: Rig) -> None:
+    """A fetch that is begun, and renewed, leaves its slot to the next; a query keeps its own."""
+    rig.store.enqueue(OWNER, "", enqueue([spec(0), spec(1)]))
+    query = rig.take(slots=1, members=1)
+    assert rig.store.begin(query.token, "w", 1800.0) is not None
+    rig.store.renew([query.token], 7200.0)
+    slots = rig.store.keys.of("slots", POLL)
+    assert rig.connection.zscore(slots, query.token) > (rig.store.clock() + 3600.0) * 1000
+    assert rig.store.claim(POLL, 1, 3600.0, slots=1) is None
+    rig.observe(query, {0: DONE, 1: DONE})
+    queue = f"fetch.{OWNER}"
+    first = rig.take(queue, slots=1, members=1)
+    assert rig.store.claim(queue, 1, 3600.0, slots=1) is None
+    assert rig.store.begin(first.token, "w", 3600.0) is not None
+    rig.store.renew([first.token], 3600.0)
+    assert rig.client.depth(queue) == (1, 1)
+    second = rig.take(queue, slots=1, members=1)
+    assert rig.store.claim(queue, 1, 3600.0, slots=1) is None
+    assert second.members != first.members
+
+
 def test_a_claim_is_begun_once(rig: Rig) -> None:
     """A doubled message finds the claim begun; a lost lease cannot be begun."""
     rig.store.enqueue(OWNER, "", enqueue(1))

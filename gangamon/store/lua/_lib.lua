@@ -30,11 +30,12 @@ local function release(claim, leases, slots, token, member)
   if redis.call('HINCRBY', claim, 'left', -1) <= 0 then dissolve(claim, leases, slots, token) end
 end
 
--- Extend a claim that is being worked on.
+-- Extend a claim that is being worked on. A query keeps its slots. Those of a stage bound what waits
+-- for a worker, and this one waits no more: however many workers there are, each finds the next.
 local function extend(claim, leases, slots, token, expiry)
   redis.call('ZADD', leases, 'XX', expiry, token)
-  redis.call('ZADD', slots, 'XX', expiry, token)
   local endpoint = redis.call('HGET', claim, 'e')
+  redis.call('ZADD', slots, 'XX', endpoint and expiry or 0, token)
   if endpoint then redis.call('ZADD', endpoint, 'XX', expiry, token) end
 end
 

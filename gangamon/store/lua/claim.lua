@@ -1,4 +1,5 @@
--- Take due members of a stage's queue under a lease, if the queue has a free slot.
+-- Take due members of a stage's queue under a lease, if the queue has a free slot: fewer claims than
+-- that wait for a worker.
 -- KEYS 1 due  2 leases  3 slots  4 claim
 -- ARGV 1 token  2 queue  3 most members  4 lease, ms  5 slots
 -- Returns {jobs, member ...}, or {} if nothing is due or no slot is free. Asked again with the

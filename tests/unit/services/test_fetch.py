@@ -44,6 +44,20 @@ def test_fetched_jobs_get_their_verdict(rig: Rig) -> None:
     assert (evidence.exit_code, evidence.reason) == (3, "exit code 3")
 
 
+def test_a_fetch_that_begins_sends_the_next(tmp_path: Path) -> None:
+    """With slots for two claims each worker that takes one finds another, however many work."""
+    rig = Rig(tmp_path)
+    rig.begin(45)
+    rig.backend.answers = [{f"7.{sub}": DONE for sub in range(45)}]
+    rig.ask()
+    sent: list[int] = []
+    rig.fetcher.does = lambda order: sent.append(len(rig.sent.claims))
+    rig.dispatcher.push([FETCH])
+    before = len(rig.sent.claims)
+    rig.fetch.run(rig.sent.claims[-1].token, "w1")
+    assert sent == [before + 1] * 10
+
+
 def test_the_order_says_what_to_bring_and_where(rig: Rig) -> None:
     """Target, native id, what the plugin gave, and the roots that bound it."""
     run(rig)
