@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from gangamon.backends.command import Commands
 from gangamon.backends.condor import doctor, seen
-from gangamon.backends.condor.ads import Ad, JobId, number, text
+from gangamon.backends.condor.ads import Ad, JobId, number
 from gangamon.backends.condor.eventlog import Logs, Story
 from gangamon.backends.condor.schedd import DIALECT, Schedd
 from gangamon.domain.cadence import Cadence
@@ -197,8 +197,7 @@ def _same_place(item: PollItem, ad: Ad) -> bool:
     """Whether the job was submitted where Ganga submits this one: a schedd that has lost its queue
     gives the numbers anew. By the end of the path, for the rest may have several names. True where
     either is not known."""
-    folder, place = item.extra.get(seen.SUBMITTED_IN), text(ad, "Iwd")
-    if not folder or not place:
+    folder, place = item.extra.get(seen.SUBMITTED_IN), ad.get("Iwd")
+    if not folder or not place or not isinstance(place, str):
         return True
-    wanted = (*item.fqid.split("."), str(folder))
-    return tuple(place.rstrip("/").split("/")[-len(wanted) :]) == wanted
+    return f"/{place.rstrip('/')}".endswith(f"/{item.fqid.replace('.', '/')}/{folder}")

@@ -64,34 +64,40 @@ def from_ad(item: PollItem, ad: Ad, source: str, queued: bool) -> Observation:
     if type(code) is not int or (not queued and code not in (states.COMPLETED, states.REMOVED)):
         return Unreachable(f"{source}: JobStatus {code!r}")
     starts = number(ad, "NumJobStarts") or 0
-    host = text(ad, "RemoteHost") or text(ad, "LastRemoteHost")
-    began = number(ad, "JobCurrentStartDate")
     if code == states.COMPLETED or not queued:
-        return _over(item, _end(item, ad, source, starts, host, began))
+        return _over(item, _end(item, ad, source, starts))
+    status = states.QUEUED.get(code)
     native = states.NAMES.get(code, str(code))
     held = text(ad, "HoldReason") if code == states.HELD else ""
-    running = states.QUEUED.get(code) is JobStatus.RUNNING
+    running = status is JobStatus.RUNNING
+    host = _host(ad) if running else ""
     waits = code in (0, states.IDLE, states.HELD)
     return Seen(
         f"{native}: {held}"[:300] if held else native,
-        states.QUEUED.get(code),
+        status,
         source,
-        site=_machine(host) if running else "",
-        started_at=began if running else None,
+        site=_machine(host),
+        started_at=number(ad, "JobCurrentStartDate") if running else None,
         reason=held,
         # What waits after n starts will be started over for the n-th time.
         restarts=starts if waits else restarts(starts, item.restarts),
-        attributes=_attributes(native, host if running else "", seconds(ad, "RemoteUserCpu")),
+        attributes=_attributes(native, host, seconds(ad, "RemoteUserCpu")),
     )
 
 
-def _end(item: PollItem, ad: Ad, source: str, starts: int, host: str, began: int | None) -> End:
+def _host(ad: Ad) -> str:
+    """The slot in which it runs, or ran last."""
+    return text(ad, "RemoteHost") or text(ad, "LastRemoteHost")
+
+
+def _end(item: PollItem, ad: Ad, source: str, starts: int) -> End:
     removed = ad.get("JobStatus") == states.REMOVED
     by_signal = ad.get("ExitBySignal") is True
     code, signal = ad.get("ExitCode"), number(ad, "ExitSignal")
     known = type(code) is int and -(2**31) <= code < 2**32 and not by_signal
     resident = number(ad, "ResidentSetSize_RAW")
     ended = number(ad, "CompletionDate") or number(ad, "EnteredCurrentStatus")
+    began = number(ad, "JobCurrentStartDate")
     began = began if began and ended and began <= ended else None
     return End(
         source,
@@ -100,7 +106,7 @@ def _end(item: PollItem, ad: Ad, source: str, starts: int, host: str, began: int
         code if known else None,
         signal if by_signal else None,
         text(ad, "RemoveReason"),
-        host,
+        _host(ad),
         float(began) if began else None,
         float(ended) if ended else None,
         # Starts that were cut short are not all counted; there is one record of a job's end.
