@@ -55,6 +55,10 @@ NAMES = {
         "benchmarks.truth",
         "jobs of a backend that lies in every way: nothing untrue is said (--jobs N)",
     ),
+    "merge": (
+        "benchmarks.merge",
+        "10,000 text files against cat, and merging while jobs run (--only, --quick, --json FILE)",
+    ),
     "vs-ganga": (
         "benchmarks.vs_ganga.run",
         "the same jobs watched by stock Ganga and by gangamon (--subjobs N,N, --quick)",

@@ -55,12 +55,15 @@ class InstantBackend:
         return {}
 
 
-def install(folder: Path) -> Path:
-    """The directory to put on PYTHONPATH."""
+INSTANT = {"backends": "benchmarks.instant:InstantBackend"}
+
+
+def install(folder: Path, name: str = "Instant", points: Mapping[str, str] = INSTANT) -> Path:
+    """The directory to put on PYTHONPATH. ``points``: kind of plugin -> the class of that name."""
     made = folder / "gangamon_bench-0.dist-info"
     made.mkdir(parents=True)
     (made / "METADATA").write_text("Metadata-Version: 2.1\nName: gangamon-bench\nVersion: 0\n")
     (made / "entry_points.txt").write_text(
-        "[gangamon.backends]\nInstant = benchmarks.instant:InstantBackend\n"
+        "".join(f"[gangamon.{kind}]\n{name} = {place}\n" for kind, place in points.items())
     )
     return folder

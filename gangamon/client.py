@@ -212,14 +212,26 @@ class Client:
 
     def wait(self, command_id: str, repository: str, timeout: float) -> Ack | None:
         """Send the spool and wait for one command's acknowledgement; None after ``timeout``."""
+        return self._acks(self.follow(repository), {command_id}, timeout).get(command_id)
+
+    def perform(
+        self, commands: Sequence[Command], repository: str, timeout: float
+    ) -> Mapping[str, Ack]:
+        """Submit commands and send the spool; the acknowledgements that came within ``timeout``, by
+        command id. The others stay in the spool. BadInput; StoreUnavailable, before anything is
+        submitted if the service is away."""
+        follower = self.follow(repository)
+        return self._acks(follower, {self.submit(command) for command in commands}, timeout)
+
+    def _acks(self, follower: Follower, wanted: set[str], timeout: float) -> dict[str, Ack]:
         deadline = time.monotonic() + timeout
-        follower = self.follow(repository, self.store.position(self.owner, repository))
-        while (left := deadline - time.monotonic()) > 0:
+        found: dict[str, Ack] = {}
+        while len(found) < len(wanted) and (left := deadline - time.monotonic()) > 0:
             self.flush()
             for update in follower.read(block=min(left, 0.5)):
-                if update.ack is not None and update.ack.command_id == command_id:
-                    return update.ack
-        return None
+                if update.ack is not None and update.ack.command_id in wanted:
+                    found[update.ack.command_id] = update.ack
+        return found
 
     def _check(self, command: Enqueue) -> None:
         faults = []
@@ -263,6 +275,10 @@ class Client:
             for number in self.store.masters(self.owner, repository)
         )
         return [master for master in found if master is not None]
+
+    def master(self, repository: str, number: int) -> Master | None:
+        """One master's record; None if the service does not know it."""
+        return self.store.master(self.owner, repository, number)
 
     def snapshot(self, repository: str, master: int) -> MasterView | None:
         """A master and all of its jobs; None if the service does not know it."""

@@ -49,6 +49,7 @@ class Settings:
     transfer_threads: int
     merge_processes: int
     fetch_attempts: int
+    merge_while_running: bool
     retention_days: float
     flower_enabled: bool
     flower_address: str
@@ -190,6 +191,9 @@ _KEYS: dict[str, _Key] = {
     "workers.transfer_threads": _Key("transfer_threads", lambda: 16, _count, "1 to 1024"),
     "workers.merge_processes": _Key("merge_processes", lambda: 1, _count, "1 to 1024"),
     "workers.fetch_attempts": _Key("fetch_attempts", lambda: 5, _count, "1 to 1024"),
+    "workers.merge_while_running": _Key(
+        "merge_while_running", lambda: True, _flag, "true or false"
+    ),
     "workers.retention_days": _Key(
         "retention_days", lambda: 30.0, _days, "days, 0 (never) to 36500"
     ),

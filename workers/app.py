@@ -12,13 +12,14 @@ from celery import Celery
 
 from gangamon import backends, fetchers, instance, postprocess, settings
 from gangamon.dispatch import CeleryQueue
-from gangamon.postprocess import manifest
+from gangamon.postprocess import growth, manifest
 from gangamon.protocols import Backend
 from gangamon.services.alarm import Alarm
 from gangamon.services.check import Check
 from gangamon.services.clock import SystemClock
 from gangamon.services.due import Capacity, Dispatcher
 from gangamon.services.fetch import Fetch
+from gangamon.services.grow import Grow
 from gangamon.services.intake import Intake
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.merge import Merge
@@ -115,6 +116,7 @@ class Services:
         self.tick = Tick(store, intake, dispatcher, prune)
         watcher = Watcher(store, dispatcher, backend)
         self.poll = Poll(store, keeper, dispatcher, backend, clock, watcher)
+        self.grow = Grow(store, keeper, postprocess.for_kind, growth.forget)
         self.fetch = Fetch(
             store,
             keeper,
@@ -123,6 +125,7 @@ class Services:
             postprocess.checker,
             settings.fetch_attempts,
             clock,
+            self.grow.every if settings.merge_while_running else lambda _: None,
         )
         self.merge = Merge(store, keeper, dispatcher, postprocess.for_kind)
         self.check = Check(store, keeper, dispatcher, manifest.verify, postprocess.checker)

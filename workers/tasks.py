@@ -47,6 +47,12 @@ def merge(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     return _run(services.merge, self, claim, v)
 
 
+@app.task(name="gangamon.grow", bind=True)
+def grow(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
+    """Take what was fetched into the merge of a master job that still runs."""
+    return _run(services.grow, self, claim, v)
+
+
 @app.task(name="gangamon.check", bind=True)
 def check(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Check what was merged."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from gangamon.settings import hostname
-from tests.integration.backends import condor, slurm
+from tests.integration.backends import condor, sge, slurm
 
 #: Submissions at the same time: clients wait for the server more than for the processor.
 SUBMITTERS = 8
@@ -69,8 +69,17 @@ def _condor() -> Iterator[Server]:
         )
 
 
+@contextmanager
+def _sge() -> Iterator[Server]:
+    if absent := sge.missing():
+        raise LookupError(", ".join(absent))
+    with sge.running(sge.GridEngine()) as engine:
+        version = ("qstat", "-help")
+        yield Server("gm", engine.environ, version, ("qstat", "qacct"), engine.fill)
+
+
 #: Ganga's backend class -> a running server. LookupError: what is not installed.
-SERVERS: Mapping[str, Callable[[], Any]] = {"Condor": _condor, "Slurm": _slurm}
+SERVERS: Mapping[str, Callable[[], Any]] = {"Condor": _condor, "SGE": _sge, "Slurm": _slurm}
 
 
 def which(server: Server, program: str) -> str:

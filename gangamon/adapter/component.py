@@ -9,7 +9,7 @@ import tempfile
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from typing import Any
 
@@ -22,21 +22,26 @@ from gangamon.adapter import identity
 from gangamon.adapter.engine import Engine
 from gangamon.adapter.handover import rates
 from gangamon.adapter.loop import Loop
-from gangamon.adapter.options import Options
+from gangamon.adapter.options import SHADOW, Options
 from gangamon.adapter.repository.records import Records
-from gangamon.adapter.service.autostart import Autostart
+from gangamon.adapter.service.autostart import NOT_COMPARED, STAND_STILL, Autostart
 from gangamon.adapter.service.link import Link
 from gangamon.adapter.service.switch import Switch
+from gangamon.adapter.shadow.onlooker import Onlooker
 from gangamon.adapter.show.applier import made
 from gangamon.adapter.watch.following import Following, masters
 from gangamon.adapter.watch.ownership import Ownership
 from gangamon.adapter.watch.reader import Reader
+from gangamon.errors import GangamonError
 from gangamon.settings import Settings
 
 logger = getLogger("gangamon")
 
 #: Seconds a closing session waits for the adapter's thread, unless it is inside a transition.
 JOIN = 2.0
+
+#: Steps in a row, one each second, that fail before Ganga's own monitoring has the session's jobs.
+PATIENCE = 5
 
 
 class Monitoring(GangaThread):
@@ -53,7 +58,9 @@ class Monitoring(GangaThread):
         options: Options,
         make_client: Callable[..., Any],
         stock: Callable[[], Any],
+        fresh: bool = False,
     ) -> None:
+        """``fresh``: no session has handed a job of this repository over yet."""
         super().__init__("Gangamon", auto_register=False, critical=False)
         self.daemon = True
         self.alive = True
@@ -64,7 +71,14 @@ class Monitoring(GangaThread):
         gangadir = str(getConfig("Configuration")["gangadir"])
         place = identity.directory(gangadir)
         self.repository = identity.repository_id(place)
-        autostart = Autostart(settings, options.Autostart, logger.warning)
+        shadow = options.chosen == SHADOW
+        autostart = Autostart(
+            settings,
+            options.Autostart,
+            logger.warning,
+            note=logger.info,
+            meaning=NOT_COMPARED if shadow else STAND_STILL,
+        )
         roots = (str(place.parent), str(getConfig("Local")["location"] or tempfile.gettempdir()))
         self.link = Link(
             lambda: make_client(settings, place / "spool"),
@@ -74,21 +88,33 @@ class Monitoring(GangaThread):
             options.NoticeAfter,
             rates.wishes,
         )
-        reader = Reader(registry_slice)
+        self.reader = reader = Reader(registry_slice)
+        interval = rates.scan_interval(options.ScanInterval, Options.ScanInterval)
         self.engine = Engine(
             reader,
             self.link,
             self.heard,
             lambda: self.alive,
-            rates.scan_interval(options.ScanInterval, Options.ScanInterval),
+            interval,
             Ownership(place / "masters.lock", GANGA_SWAN_INTEGRATION),
             autostart,
             place,
         )
         self.engine.applier.backlog.records = Records(place / "pending", made)
 
+        onlooker = None
+        if shadow:
+            onlooker = Onlooker(reader, self.link, place, options.ShadowBound, interval, autostart)
         self.switch = Switch(
-            place, self.engine, self.link, reader, self.following, stock, options.Enabled
+            place,
+            self.engine,
+            self.link,
+            reader,
+            self.following,
+            stock,
+            options.chosen,
+            onlooker,
+            fresh,
         )
 
     @property
@@ -138,16 +164,19 @@ class Monitoring(GangaThread):
             self.following.these(chosen)
         if self.switch.stock is not None:
             return bool(self.switch.stock.runMonitoring(jobs))
-        for master in (None,) if chosen is None else sorted(chosen):
-            self.heard.put(("check", master))
+        self.refresh(chosen)
         return True
+
+    def refresh(self, masters: Collection[int] | None) -> None:
+        """The service is to look at these masters now, or at all; returns at once."""
+        for master in (None,) if masters is None else sorted(masters):
+            self.heard.put(("check", master))
 
     def stop(self) -> None:
         self.alive = False
         self.following.nothing()
         super().stop()
-        if self.switch.stock is not None and self.switch.stock.alive:
-            self.switch.stock.stop()
+        self.switch.stop()
         self.heard.put(None)
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._loop.stop)
@@ -195,15 +224,21 @@ class Monitoring(GangaThread):
     # --- the thread -------------------------------------------------------------------------
 
     def run(self) -> None:
-        last = ""
+        last, failures = "", 0
         while self.alive:
             try:
                 self.switch.step()
-            except Exception as error:  # the thread must live as long as Ganga
+                failures = 0
+            except Exception as error:
                 text = f"{type(error).__name__}: {error}"
+                # A disk that is full, or a mount that is gone, may be there again.
+                failures = 0 if isinstance(error, (GangamonError, OSError)) else failures + 1
                 if text != last:
-                    logger.error("gangamon: %s", text, exc_info=True)
+                    logger.error("gangamon: %s", text)
+                    logger.debug("gangamon: %s", text, exc_info=True)
                 last = text
+                if failures == PATIENCE:
+                    self.switch.give_up(text)
                 time.sleep(1.0)
         try:
             self.switch.close()

@@ -154,13 +154,16 @@ class Engine:
             return
 
     def _note(self, item: Any) -> None:
-        """(kind, master); of "check" the master may be None: all. None only wakes the thread."""
+        """(kind, master); of "check" the master may be None: all. ("spool", None): the prompt has
+        put a command there. None only wakes the thread."""
         if item is None:
             return
         kind, master = item
         self._scan_at = 0.0
         if kind == "check":
             self._checks.add(master)
+        elif kind == "spool":
+            self._link.look()
         else:
             self.roster.heard(master)
 

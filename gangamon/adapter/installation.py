@@ -6,6 +6,7 @@ GangaCore.Core.bootstrap imports the monitoring class when it makes the componen
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from gangamon import settings as settings_module
 from gangamon.adapter import identity, internals, options, patches
 from gangamon.adapter.watch import hooks
 from gangamon.errors import GangamonError
-from gangamon.services import mode
+from gangamon.services import mode, shadow
 from gangamon.settings import hostname
 
 logger = getLogger("gangamon")
@@ -43,7 +44,7 @@ def _without(why: str) -> None:
     logger.warning(_OFF, why)
     try:
         if _used():
-            _flag(enabled=False)
+            _flag(options.OFF)
     except Exception as error:  # noqa: BLE001 - a gangadir that cannot be written
         logger.debug("gangamon: the flag: %s", error)
 
@@ -51,12 +52,14 @@ def _without(why: str) -> None:
 def _install(make_client: Callable[..., Any] | None) -> bool:
     global _stock
     chosen = options.make()
-    if not (chosen.Enabled or _used()):
+    wanted = chosen.chosen
+    if wanted == options.OFF and not _used():
         return False
+    fresh = not _used()
     settings = settings_module.load()
     if _stock is None and (lacking := internals.missing()):
         raise GangamonError(f"it does not know this version of Ganga: {'; '.join(lacking)}")
-    _flag(chosen.Enabled)
+    _flag(wanted)
     if make_client is None:
         from gangamon.client import Client
 
@@ -67,7 +70,7 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
 
     if _stock is None:
         _stock = MonitoringService.AsyncMonitoringService
-        if chosen.Enabled:
+        if wanted == options.GANGAMON:
             _patch(chosen)
     stock, factory = _stock, make_client
 
@@ -80,6 +83,7 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
                 chosen,
                 factory,
                 lambda: stock(registry_slice=registry_slice),
+                fresh,
             )
             _export(component)
         except Exception as error:  # noqa: BLE001 - whatever it is, Ganga must start
@@ -89,7 +93,8 @@ def _install(make_client: Callable[..., Any] | None) -> bool:
         hooks.ear.listen(component.heard, component)
         return component
 
-    _hook()
+    if wanted == options.GANGAMON:
+        _hook()
     MonitoringService.AsyncMonitoringService = make_component
     return True
 
@@ -105,17 +110,17 @@ def _used() -> bool:
     return (_place() / identity.NAME).exists()
 
 
-#: Who set the flag, where a session did that is without gangamon: [Gangamon] Enabled=False.
-_WITHOUT = "a session without gangamon"
-
-
-def _flag(enabled: bool) -> None:
+def _flag(wanted: str) -> None:
     """What one session lacks is for that session: the next one that has gangamon takes the jobs
     back. What a person has set stays."""
     found = mode.read(_place())
-    if not enabled and found.mode == mode.GANGAMON:
-        mode.write(_place(), mode.GANGA, f"{_WITHOUT} on {hostname()}")
-    elif enabled and found.mode == mode.GANGA and found.by.startswith(_WITHOUT):
+    if wanted != options.GANGAMON and found.mode == mode.GANGAMON:
+        mode.write(_place(), mode.GANGA, f"{options.BY[wanted]} on {hostname()}")
+    elif (
+        wanted == options.GANGAMON
+        and found.mode == mode.GANGA
+        and found.by.startswith(tuple(options.BY.values()))
+    ):
         mode.write(_place(), mode.GANGAMON, f"a session on {hostname()}")
 
 
@@ -124,6 +129,8 @@ def _export(component: Any) -> None:
     import GangaCore.GPI
     from GangaCore.Runtime.GPIexport import exportToInterface
 
+    from gangamon.adapter.prompt.monitor import SUMMARY, Monitor
+
     def gangamon_mode(mode: str = "") -> str:
         """Who watches this repository's jobs, for good: gangamon_mode('ganga') gives them back to
         Ganga's own monitoring, gangamon_mode('gangamon') takes them to gangamon again. Without
@@ -131,6 +138,15 @@ def _export(component: Any) -> None:
         return str(component.switch.set(mode))
 
     exportToInterface(GangaCore.GPI, "gangamon_mode", gangamon_mode, "Functions")
+    exportToInterface(GangaCore.GPI, "monitor", Monitor(component), "Objects", SUMMARY)
+    if (onlooker := component.switch.onlooker) is None:
+        return
+
+    def gangamon_shadow() -> None:
+        """Print what comparing gangamon with Ganga's own monitoring has shown in this session."""
+        sys.stdout.write("\n".join(shadow.text(onlooker.summary())) + "\n")
+
+    exportToInterface(GangaCore.GPI, "gangamon_shadow", gangamon_shadow, "Functions")
 
 
 def _hook() -> None:
@@ -146,53 +162,50 @@ def _hook() -> None:
 
 
 def _patch(chosen: options.Options) -> None:
-    for wanted, apply, what, without in (
+    """One warning names all that is left alone, and what that means."""
+    table = (
         (
             chosen.PatchTextMerger,
             patches.patch_text_merger,
-            "TextMerger.execute",
-            "merged files may be merged again",
+            "TextMerger.execute (text files are merged in the session)",
         ),
         (
             chosen.PatchFileChecker,
             patches.patch_file_checker,
-            "FileChecker.check",
-            "checked files are checked again",
+            "FileChecker.check (files are checked in the session)",
         ),
         (
             chosen.PatchMasterStatus,
             patches.patch_master_status,
-            "Job.updateMasterJobStatus",
-            "a master job may end before its outputs are merged",
+            "Job.updateMasterJobStatus (a master job may end before its outputs are merged)",
         ),
         (
             chosen.PatchFlush,
             patches.patch_flush,
-            "JobRegistry._flush",
-            "the prompt stands still while many changed subjobs are written",
+            "JobRegistry._flush (the prompt stands still while many changed subjobs are written)",
         ),
         (
             chosen.PatchIndexCache,
             patches.patch_index_cache,
-            "JobRegistry.getIndexCache",
-            "lists of loaded subjobs are slow",
+            "JobRegistry.getIndexCache (lists of loaded subjobs are slow)",
         ),
         (
             chosen.PatchSubjobLoad,
             patches.patch_subjob_load,
-            "SubJobXMLList._getItem",
-            "a session that is opened again is slow to show what has changed",
+            "SubJobXMLList._getItem (a session that is opened again is slow to show what changed)",
         ),
         (
             chosen.PatchCondor,
             patches.patch_condor,
-            "Condor.master_submit",
-            "it cannot submit with HTCondor's bindings from version 25 on",
+            "Condor.master_submit (it cannot submit with bindings of HTCondor 25 and later)",
         ),
-    ):
-        if wanted and not apply():
-            logger.warning(
-                "gangamon: %s of this Ganga is not known to it and is left alone: %s",
-                what,
-                without,
-            )
+    )
+    left = [what for wanted, apply, what in table if wanted and not apply()]
+    if left:
+        logger.warning(
+            "gangamon: this is Ganga %s: it was tested with %s; what is not known is left alone, "
+            "all else works: %s",
+            patches.version(),
+            ", ".join(patches.TESTED),
+            "; ".join(left),
+        )

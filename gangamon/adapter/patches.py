@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Protocol
 
-from gangamon.adapter.show.verdicts import verdicts
+from gangamon.adapter.show.verdicts import takers, verdicts
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import CheckImpossible
@@ -44,15 +44,20 @@ class _Current:
 current = _Current()
 
 
-def fits(method: Any, parameters: tuple[str, ...]) -> bool:
-    """Whether Ganga's method still is the one a patch was written for."""
+def version() -> str:
+    """That of this Ganga."""
     from GangaCore import _gangaVersion
 
+    return str(_gangaVersion)
+
+
+def fits(method: Any, parameters: tuple[str, ...]) -> bool:
+    """Whether Ganga's method still is the one a patch was written for."""
     try:
         found = tuple(inspect.signature(method).parameters)
     except (TypeError, ValueError):
         return False
-    return _gangaVersion in TESTED and found == parameters
+    return version() in TESTED and found == parameters
 
 
 def patch_text_merger() -> bool:
@@ -74,6 +79,7 @@ def patch_text_merger() -> bool:
         return self.success if verdict.ok else self.failure
 
     TextMerger.execute = execute
+    takers.add("TextMerger")
     return True
 
 
@@ -99,6 +105,7 @@ def patch_file_checker() -> bool:
         return self.success if verdict.ok else self.failure
 
     FileChecker.check = check
+    takers.add("FileChecker")
     return True
 
 

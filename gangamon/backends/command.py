@@ -64,8 +64,16 @@ class Commands:
         self._deadline = time.monotonic() + timeout
 
     def run(self, *words: str) -> str:
-        """What the command printed. Raises BackendUnreachable if it cannot be started, does not end
-        in time or prints too much, CommandFailed or what the dialect says if it fails."""
+        """What the command printed. Raises as ``outcome``, and CommandFailed if it fails."""
+        printed, error = self.outcome(*words)
+        if error is not None:
+            raise error
+        return printed
+
+    def outcome(self, *words: str) -> tuple[str, CommandFailed | None]:
+        """What the command printed, and its failure: for a command that fails where it could not
+        answer in part. Raises BackendUnreachable if it cannot be started, does not end in time or
+        prints too much, or what the dialect says of its failure."""
         try:
             process = subprocess.Popen(
                 words,
@@ -88,11 +96,11 @@ class Commands:
         complaint = errors.decode("utf-8", "replace").strip()
         despite = self._dialect.despite
         if code == 0 and not (despite is not None and despite.search(complaint)):
-            return out.decode("utf-8", "replace")
+            return out.decode("utf-8", "replace"), None
         for pattern, kind in self._dialect.faults:
             if pattern.search(complaint):
                 raise kind(f"{words[0]}: {_brief(complaint)}")
-        raise CommandFailed(words[0], code, complaint)
+        return out.decode("utf-8", "replace"), CommandFailed(words[0], code, complaint)
 
     def _read(self, process: subprocess.Popen[bytes], name: str) -> tuple[bytes, bytes]:
         """Both outputs to their ends."""

@@ -1,6 +1,6 @@
-"""The file ``__jobstatus__`` that Ganga's Local wrapper keeps in a job's output directory.
+"""The file ``__jobstatus__`` that Ganga's wrappers keep in a job's output directory.
 
-Lib/Localhost/LocalHostExec.py.template, 8.7.12::
+Local's (Lib/Localhost/LocalHostExec.py.template, 8.7.12)::
 
     START: Mon Nov 23 03:09:43 2026     UTC, as it begins
     WRAPPER: 14414                      its own process, and the application's,
@@ -9,6 +9,9 @@ Lib/Localhost/LocalHostExec.py.template, 8.7.12::
     STOP: Mon Nov 23 03:09:47 2026      UTC
 
 or, where the application cannot be started: EXITCODE -9999, FAILED (local time) and the reason.
+
+That of the Batch backends (Lib/Batch/BatchScriptTemplate.py.template) has the batch system's own
+name of the job as PID, together with START; beside it QUEUE and ACTUALCE, the node.
 """
 
 from __future__ import annotations
@@ -26,7 +29,7 @@ STATUS_FILE = "__jobstatus__"
 #: Bytes of a status file that are read; a true one has some hundred.
 _MOST = 65536
 
-_LINE = re.compile(r"^(START|WRAPPER|PID|EXITCODE|STOP): (.*)\n", re.M)
+_LINE = re.compile(r"^(START|WRAPPER|PID|QUEUE|ACTUALCE|EXITCODE|STOP): (.*)\n", re.M)
 _PROBLEM = re.compile(r"^PROBLEM STARTING THE APPLICATION SCRIPT: (.*)\n", re.M)
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -34,7 +37,8 @@ _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 @dataclass(frozen=True)
 class StatusFile:
     """What a status file says. ``modified``: its st_mtime; ``started``, ``stopped``: whole seconds
-    by the clock of where it ran; all seconds since the epoch."""
+    by the clock of where it ran; all seconds since the epoch. ``job``: PID as it stands there;
+    ``queue``, ``host``: only in that of a Batch backend."""
 
     modified: float
     started: float | None = None
@@ -43,6 +47,9 @@ class StatusFile:
     exit_code: int | None = None
     problem: str = ""
     stopped: float | None = None
+    job: str = ""
+    queue: str = ""
+    host: str = ""
 
 
 def read(output: str) -> StatusFile | None:
@@ -78,12 +85,15 @@ def parse(text: str, modified: float) -> StatusFile:
     problem = _PROBLEM.search(text)
     return StatusFile(
         modified=modified,
-        started=_seconds(lines.get("START", "")),
+        started=seconds(lines.get("START", "")),
         wrapper=_number(lines.get("WRAPPER", "")),
         pid=_number(lines.get("PID", "")),
         exit_code=_number(lines.get("EXITCODE", "")),
         problem=problem[1] if problem else "",
-        stopped=_seconds(lines.get("STOP", "")),
+        stopped=seconds(lines.get("STOP", "")),
+        job=lines.get("PID", ""),
+        queue=lines.get("QUEUE", ""),
+        host=lines.get("ACTUALCE", ""),
     )
 
 
@@ -91,7 +101,7 @@ def _number(text: str) -> int | None:
     return int(text) if re.fullmatch(r"-?\d{1,18}", text) else None
 
 
-def _seconds(text: str) -> float | None:
+def seconds(text: str) -> float | None:
     """Seconds since the epoch of ``Mon Nov 23 03:09:43 2026``, UTC. Not by strptime, for its
     names of days and months follow the locale, and the wrapper's do not."""
     match = re.fullmatch(r"\w{3} (\w{3}) +(\d+) (\d+):(\d+):(\d+) (\d{4})", text)

@@ -12,10 +12,11 @@ from typing import Any
 import click
 
 from gangamon.cli import commanding
-from gangamon.cli.table import moment, table
+from gangamon.cli.table import table
 from gangamon.domain.command import Retry
 from gangamon.errors import BadInput
 from gangamon.protocols import DeadLetter
+from gangamon.views.text import moment
 
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 REPOSITORY = click.option("--repository", help="Only those of this repository id.")

@@ -7,20 +7,17 @@ import sys
 import time
 import uuid
 from collections.abc import Sequence
-from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from gangamon import settings
 from gangamon.domain.command import Enqueue, Register
-from gangamon.domain.job import Job
-from gangamon.domain.rollup import rollup
-from gangamon.domain.status import FINAL, JobStatus
+from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire
 from gangamon.errors import BadInput, PermanentError
-from gangamon.protocols import Master
+from gangamon.views import jobs as views
 
 if TYPE_CHECKING:
     from gangamon.client import Client
@@ -39,12 +36,12 @@ def status(repository: str | None, as_json: bool) -> None:
     client = _client()
     found = [m for r in _repositories(client, repository) for m in client.masters(r)]
     if as_json:
-        click.echo(json.dumps([_as_dict(master) for master in found]))
+        click.echo(json.dumps([views.as_dict(master) for master in found]))
         return
     if not found:
         click.echo("no jobs")
     for master in found:
-        click.echo(_line(master))
+        click.echo(views.line(master))
 
 
 @click.command()
@@ -55,7 +52,7 @@ def status(repository: str | None, as_json: bool) -> None:
 def watch(job: str, repository: str | None, timeout: float | None, as_json: bool) -> None:
     """Follow a master JOB until it ends; exit code 0 if it completed, 1 if not."""
     client = _client()
-    number, _ = _fqid(job)
+    number, _ = views.parse(job)
     repository = _holder(client, number, repository)
     deadline = time.monotonic() + timeout if timeout else None
     follower = client.follow(repository)
@@ -64,7 +61,7 @@ def watch(job: str, repository: str | None, timeout: float | None, as_json: bool
         master = next((m for m in client.masters(repository) if m.id == number), None)
         if master is None:
             raise PermanentError(f"job {number} was withdrawn")
-        line = json.dumps(_as_dict(master)) if as_json else _line(master)
+        line = json.dumps(views.as_dict(master)) if as_json else views.line(master)
         if line != shown:
             _show(line, live=not as_json and sys.stdout.isatty(), last=master.status is not None)
             shown = line
@@ -82,21 +79,13 @@ def watch(job: str, repository: str | None, timeout: float | None, as_json: bool
 def why(job: str, repository: str | None, as_json: bool) -> None:
     """Why a JOB (42 or 42.7) has the status it has: evidence, and how it got there."""
     client = _client()
-    number, sub = _fqid(job)
+    number, sub = views.parse(job)
     repository = _holder(client, number, repository)
-    found = client.job(repository, number, sub)
-    if found is None and sub < 0:
-        master = next(m for m in client.masters(repository) if m.id == number)
-        if as_json:
-            click.echo(json.dumps(_as_dict(master)))
-        else:
-            click.echo(_line(master))
-            for stage, result in master.results.items():
-                click.echo(f"  {stage}: {json.dumps(result)}")
-        return
+    found = views.look(client, repository, number, sub)
     if found is None:
         raise BadInput([f"job: got {job!r}; accepted: a subjob that job {number} has enqueued"])
-    click.echo(json.dumps(_story(found)) if as_json else "\n".join(_tell(found)))
+    body = views.story(found.job) if found.job else views.as_dict(found.master)
+    click.echo(json.dumps(body) if as_json else "\n".join(views.why(client, found)))
 
 
 @click.command()
@@ -170,13 +159,6 @@ def _read(file: Path) -> Enqueue:
     return command
 
 
-def _fqid(text: str) -> tuple[int, int]:
-    master, dot, sub = text.partition(".")
-    if not master.isdecimal() or (dot and not sub.isdecimal()):
-        raise BadInput([f"job: got {text!r}; accepted: 42 or 42.7"])
-    return int(master), int(sub) if dot else -1
-
-
 def _repositories(client: Client, wanted: str | None) -> Sequence[str]:
     known = client.repositories()
     if wanted is None:
@@ -201,83 +183,8 @@ def _holder(client: Client, number: int, wanted: str | None) -> str:
     return holders[0]
 
 
-def _as_dict(master: Master) -> dict[str, Any]:
-    return {
-        "job": master.id,
-        "repository": master.repository,
-        "name": master.name,
-        "lane": str(master.lane),
-        "attempt": master.attempt,
-        "status": str(master.status or rollup(master.counts) or ""),
-        "ended": master.status is not None,
-        "phase": master.phase,
-        "total": master.total,
-        "subjobs": {s.value: master.counts.get(s, 0) for s in JobStatus},
-        "results": master.results,
-    }
-
-
-def _line(master: Master) -> str:
-    done = sum(master.counts.get(s, 0) for s in FINAL)
-    filled = 20 * done // master.total
-    counts = ", ".join(f"{n} {s}" for s in JobStatus if (n := master.counts.get(s, 0)))
-    state = str(master.status or (master.phase if master.phase != "open" else ""))
-    name = f" {master.name}" if master.name else ""
-    return (
-        f"job {master.id}{name} [{'#' * filled}{'.' * (20 - filled)}] {done}/{master.total} "
-        f"{counts}{': ' + state if state else ''}"
-    )
-
-
 def _show(line: str, live: bool, last: bool) -> None:
     if live:
         click.echo(f"\r\x1b[K{line}", nl=last)
     else:
         click.echo(line)
-
-
-def _story(job: Job) -> dict[str, Any]:
-    evidence = job.evidence
-    return {
-        "job": job.fqid,
-        "status": job.status.value,
-        "attempt": job.attempt,
-        "restart": job.restart,
-        "native_status": job.native_status,
-        "unmapped": job.unmapped,
-        "stale": job.stale,
-        "site": job.site,
-        "absences": job.absences,
-        "evidence": vars(evidence) if evidence else None,
-        "history": [
-            {"attempt": e.attempt, "restart": e.restart, "status": e.status.value, "at": e.at,
-             "source": e.source}
-            for e in job.history
-        ],
-    }  # fmt: skip
-
-
-def _tell(job: Job) -> list[str]:
-    lines = [f"job {job.fqid} is {job.status}{' (stale)' if job.stale else ''}"]
-    if job.native_status:
-        unknown = ", a code gangamon does not know: the status is kept" if job.unmapped else ""
-        lines.append(f"  the backend says: {job.native_status}{unknown}")
-    if job.absences:
-        lines.append(f"  missing in the last {job.absences} good answers")
-    if evidence := job.evidence:
-        code = "" if evidence.exit_code is None else f", exit code {evidence.exit_code}"
-        lines.append(f"  evidence: {evidence.source}: {evidence.native_status}{code}")
-        if evidence.reason:
-            lines.append(f"  reason: {evidence.reason}")
-        for what, at in (("started", evidence.started_at), ("ended", evidence.ended_at)):
-            if at:
-                lines.append(f"  {what}: {_time(at)}")
-    for entry in job.history:
-        restart = f".{entry.restart}" if entry.restart else ""
-        when = _time(entry.at) if entry.at else "when enqueued"
-        lines.append(f"  attempt {entry.attempt}{restart}: {entry.status} ({entry.source}, {when})")
-    return lines
-
-
-def _time(at: float) -> str:
-    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"

@@ -87,7 +87,8 @@ class Enqueue:
 
     ``workspace``: the master's directory; outputs lie in ``workspace/SUB/output`` (Ganga's
     FileWorkspace), or ``workspace/output`` for a job that was not split. ``total``: subjobs
-    the master has, enqueued or not.
+    the master has, enqueued or not. ``observe``: only ask the backend: nothing is fetched, checked
+    or merged, nothing in the workspace is written, and a job ends when the backend says so.
     """
 
     id: str
@@ -100,12 +101,14 @@ class Enqueue:
     mergers: tuple[MergerSpec, ...]
     jobs: tuple[JobSpec, ...]
     checkers: tuple[CheckerSpec, ...] = ()
+    observe: bool = False
 
 
 @dataclass(frozen=True)
 class Withdraw:
     """Ganga took a job back. ``subs`` empty: the whole master job, and nothing of it is kept;
-    else these subjobs, which end with ``status`` as in Ganga."""
+    else these subjobs, which end with ``status`` as in Ganga. ``observed``: only if the master was
+    handed over to be observed."""
 
     id: str
     repository: str
@@ -113,6 +116,7 @@ class Withdraw:
     subs: tuple[int, ...]
     status: JobStatus
     reason: str
+    observed: bool = False
 
 
 @dataclass(frozen=True)

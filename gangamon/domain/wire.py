@@ -58,6 +58,10 @@ def to_wire(command: Command) -> dict[str, Any]:
         ]
     if isinstance(command, Enqueue) and not command.checkers:
         del body["checkers"]  # as with rates
+    if isinstance(command, Enqueue) and not command.observe:
+        del body["observe"]
+    if isinstance(command, Withdraw) and not command.observed:
+        del body["observed"]
     if isinstance(command, Register) and not command.rates:
         del body["rates"]  # a service of the version before does not know the field
     if isinstance(command, Withdraw):
@@ -171,6 +175,7 @@ def _enqueue(check: _Check) -> dict[str, Any]:
         "total": check.number("total", 1),
         "name": check.field("name", lambda v: isinstance(v, str) and len(v) < 256, "text", ""),
         "workspace": check.path("workspace"),
+        "observe": check.flag("observe"),
     }
     fields["lane"] = check.lane()
     mergers = check.field("mergers", lambda v: isinstance(v, list), "a list", [])
@@ -246,6 +251,7 @@ def _withdraw(check: _Check) -> dict[str, Any]:
         "subs": check.subs(),
         "status": JobStatus(status) if status else None,
         "reason": check.field("reason", lambda v: isinstance(v, str), "text", ""),
+        "observed": check.flag("observed"),
     }
 
 
@@ -284,10 +290,10 @@ _TYPES: dict[str, Any] = {
 _KINDS: dict[str, tuple[tuple[str, ...], Callable[[_Check], dict[str, Any]]]] = {
     "register": (("roots", "rates"), _register),
     "enqueue": (
-        ("master", "total", "name", "lane", "workspace", "mergers", "checkers", "jobs"),
+        ("master", "total", "name", "lane", "workspace", "mergers", "checkers", "jobs", "observe"),
         _enqueue,
     ),
-    "withdraw": (("master", "subs", "status", "reason"), _withdraw),
+    "withdraw": (("master", "subs", "status", "reason", "observed"), _withdraw),
     "refresh": (("master",), _refresh),
     "pause": (("lane", "reason"), _pause),
     "resume": (("lane",), _resume),

@@ -18,7 +18,29 @@ class CondorFetcher(LocalFetcher):
     name = "Condor"
 
 
-class SlurmFetcher(LocalFetcher):
+class BatchFetcher(LocalFetcher):
     """See LocalFetcher; there is no work directory to remove, that is on the node."""
+
+
+class LSFFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "LSF"
+
+
+class PBSFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "PBS"
+
+
+class SGEFetcher(BatchFetcher):
+    """See BatchFetcher."""
+
+    name = "SGE"
+
+
+class SlurmFetcher(BatchFetcher):
+    """See BatchFetcher."""
 
     name = "Slurm"

@@ -39,14 +39,14 @@ _ABANDONED = 86400.0
 def load(target: str, attempt: int, spec: MergerSpec, inputs: str) -> Manifest | None:
     """What a merge of this attempt, spec and inputs has made or was about to; None if none."""
     for merge in _merges(target, attempt):
-        if merge["spec"] == _spec(spec) and merge["inputs"] == inputs:
+        if merge["spec"] == as_list(spec) and merge["inputs"] == inputs:
             return Manifest(tuple((str(p), int(n), str(s)) for p, n, s in merge["outputs"]))
     return None
 
 
 def store(target: str, attempt: int, spec: MergerSpec, inputs: str, made: Manifest) -> None:
     """Note a merge beside those of the master's other mergers of the same attempt."""
-    entry = {"spec": _spec(spec), "inputs": inputs, "outputs": [list(f) for f in made.files]}
+    entry = {"spec": as_list(spec), "inputs": inputs, "outputs": [list(f) for f in made.files]}
     others = [m for m in _merges(target, attempt) if m["spec"] != entry["spec"]]
     body = {"v": _VERSION, "attempt": attempt, "merges": [*others, entry]}
     with disk(target):
@@ -95,6 +95,12 @@ def hidden(directory: str) -> str:
     return os.path.join(directory, f"{_TEMPORARY}{owner}")
 
 
+def write_all(file: int, data: bytes | memoryview) -> None:
+    """All of it, however little the system takes at once. Raises OSError."""
+    while data:
+        data = data[os.write(file, data) :]
+
+
 def discard(path: str) -> None:
     """Remove a temporary, if it has not got its name."""
     with suppress(FileNotFoundError):
@@ -134,7 +140,7 @@ def _abandoned(entry: os.DirEntry[str]) -> bool:
     return False
 
 
-def _spec(spec: MergerSpec) -> list[Any]:
+def as_list(spec: MergerSpec) -> list[Any]:
     return [spec.kind, list(spec.files), spec.ignorefailed, spec.overwrite, spec.compress]
 
 

@@ -13,7 +13,9 @@ import logging
 import os
 import stat
 from collections.abc import Mapping
+from functools import cache
 
+from gangamon.domain.command import MergerSpec
 from gangamon.domain.status import JobStatus
 from gangamon.errors import MergeFailed, TransientError
 from gangamon.protocols import MergeOrder
@@ -33,25 +35,49 @@ def plan(order: MergeOrder) -> dict[str, list[str]]:
 
     Raises MergeFailed with Ganga's text, TransientError if a directory cannot be read.
     """
+    mounted(order)
+    inputs: dict[str, list[str]] = {}
+    for given in order.inputs:
+        for name, path in of_subjob(order.spec, *given):
+            inputs.setdefault(name, []).append(path)
+    return inputs
+
+
+@cache
+def is_name(pattern: str) -> bool:
+    """Whether a pattern is the name of one file, as ``os.path.relpath`` would write it."""
+    plain = not glob.has_magic(pattern) and os.path.normpath(pattern) == pattern
+    inside = not os.path.isabs(pattern) and ".." not in pattern.split("/")
+    return plain and inside and not os.path.basename(pattern).startswith((OURS, "."))
+
+
+def mounted(order: MergeOrder) -> None:
+    """TransientError if the master's own directory is not there."""
     if not os.path.isdir(os.path.dirname(order.target.rstrip("/"))):
         raise TransientError(f"{order.target}: its directory is not there; not mounted?")
-    inputs: dict[str, list[str]] = {}
-    for fqid, status, output in order.inputs:
-        if status is not JobStatus.COMPLETED:
-            _excuse(fqid, status, order.spec.ignorefailed)
+
+
+def of_subjob(spec: MergerSpec, fqid: str, status: JobStatus, output: str) -> list[tuple[str, str]]:
+    """(output, input) of what one subjob gives to a merge. Raises as ``plan``."""
+    if status is not JobStatus.COMPLETED:
+        _excuse(fqid, status, spec.ignorefailed)
+        return []
+    given = []
+    base = os.path.join(output, "")
+    for pattern in spec.files:
+        if is_name(pattern) and os.path.lexists(path := base + pattern):
+            given.append((pattern, path))  # what follows would find no more, ten times as slowly
             continue
-        for pattern in order.spec.files:
-            found = matches(output, pattern)
-            for match in found:
-                inputs.setdefault(os.path.relpath(match, output), []).append(match)
-            if not found and not order.spec.ignorefailed:
-                raise MergeFailed(
-                    f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "
-                    f"not continue. {_OVERRIDE}"
-                )
-            if not found:
-                _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
-    return inputs
+        found = matches(output, pattern)
+        given += [(os.path.relpath(match, output), match) for match in found]
+        if not found and not spec.ignorefailed:
+            raise MergeFailed(
+                f"The file pattern {pattern} in Job {fqid} was not found and so the merge can "
+                f"not continue. {_OVERRIDE}"
+            )
+        if not found:
+            _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
+    return given
 
 
 def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:
@@ -75,7 +101,7 @@ def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:
 def fingerprint(inputs: Mapping[str, list[str]]) -> str:
     """Of the inputs' names, sizes and times: the same after another look means that a merge of
     the same inputs is meant. TransientError if one cannot be looked at."""
-    digest = hashlib.blake2b(digest_size=16)
+    digest, text = hashlib.blake2b(digest_size=16), json.encoder.encode_basestring_ascii
     for name, paths in inputs.items():
         for path in paths:
             try:
@@ -88,7 +114,10 @@ def fingerprint(inputs: Mapping[str, list[str]]) -> str:
                 raise TransientError(f"{path}: {error.strerror}") from error
             if not stat.S_ISREG(facts.st_mode):
                 raise MergeFailed(f"The input {path} is not a regular file.")
-            digest.update(json.dumps([name, path, facts.st_size, facts.st_mtime_ns]).encode())
+            # As json.dumps writes a list of them, which takes four times as long.
+            digest.update(
+                f"[{text(name)}, {text(path)}, {facts.st_size}, {facts.st_mtime_ns}]".encode()
+            )
     return digest.hexdigest()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.lane import Lane
@@ -52,13 +52,15 @@ class Fetcher(Protocol):
 class MergeOrder:
     """Merge the files of ended subjobs into ``target``, the master's output directory.
 
-    ``inputs``: (fqid, status, output directory) in Ganga's order, by sub id."""
+    ``inputs``: (fqid, status, output directory) in Ganga's order, by sub id. ``fences``: beside
+    them, a text for each that differs where a subjob was run anew; empty: not known."""
 
     fqid: str
     attempt: int
     spec: MergerSpec
     target: str
     inputs: Sequence[tuple[str, JobStatus, str]]
+    fences: Sequence[str] = ()
 
 
 class PostProcessor(Protocol):
@@ -69,6 +71,20 @@ class PostProcessor(Protocol):
     def run(self, order: MergeOrder) -> Manifest:
         """What was written, relative to ``target``. Raises MergeFailed with the text Ganga
         would log, TransientError to be tried again."""
+        ...
+
+
+@runtime_checkable
+class Growing(PostProcessor, Protocol):
+    """A merger that can begin while jobs still run. What grows is hidden in the target, is known
+    again after a crash, and ``run`` goes on from it, or does without."""
+
+    def grow(self, order: MergeOrder, seconds: float) -> bool:
+        """Take in more of ``order.inputs``: those of the first subjobs, as many as have ended one
+        after the other. Whether more is left, after about so many seconds.
+
+        What would fail ``run`` only ends it: jobs still run, and may run anew. Raises
+        TransientError; DiskFull, then nothing stays."""
         ...
 
 

@@ -28,7 +28,7 @@ class Claim:
 class Master:
     """A master job's record. ``phase``: open, merge, check, notify, done. ``counts``: subjobs by
     status (a job that was not split counts as its own only subjob). ``wish``: seconds between two
-    queries that its owner wants, None: no wish."""
+    queries that its owner wants, None: no wish. ``observe``: see ``Enqueue``."""
 
     owner: str
     repository: str
@@ -46,6 +46,7 @@ class Master:
     results: Mapping[str, Any]
     wish: float | None = None
     checkers: tuple[CheckerSpec, ...] = ()
+    observe: bool = False
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""
@@ -299,13 +300,17 @@ class JobStore(Protocol):
         changes: Sequence[Change],
         again: float | None,
         aligned: bool = True,
+        grow: float | None = None,
     ) -> Committed:
         """Apply steps and release one member; ``again``: seconds until it is due once more
         (on the grid of that interval if ``aligned``), None: never. Raises LeaseLost.
 
         An empty ``token`` is the owner's own word, ``member`` its command's id: nothing is
         released, and nothing is applied if that command was acknowledged before (another pass was
-        faster, and the jobs may have been submitted anew since)."""
+        faster, and the jobs may have been submitted anew since).
+
+        ``grow``: seconds after which the master's merge is to take in what this brought, if it is
+        open then; None: only when all its jobs have ended."""
         ...
 
     def commit_all(self, token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:
@@ -324,6 +329,26 @@ class JobStore(Protocol):
     ) -> Committed:
         """Record a master stage's result and make the next due; after the last, ``final`` is
         the master's status. Raises LeaseLost."""
+        ...
+
+    def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:
+        """(attempt, restart, status) of all of a master's jobs that are known, by sub id in order:
+        much cheaper than ``jobs``."""
+        ...
+
+    def growing(self, master: Master, target: str) -> None:
+        """Note where a merge grows while jobs run, for its removal if the master is withdrawn."""
+        ...
+
+    def woken(self, owner: str, repository: str, master: int) -> tuple[str, int]:
+        """What was noted, '' if nothing was, or the merge has ended; and how many fetches have
+        woken the member of the grow queue that is in hand."""
+        ...
+
+    def grown(self, token: str, member: str, count: int, more: float, wait: float | None) -> str:
+        """Give a member of a grow queue back: due after ``wait`` seconds, or (None) after ``more``
+        if it was woken more than ``count`` times, else when it is. The master's phase, '' if it is
+        gone: if that is not open, nothing grows any more. Raises LeaseLost."""
         ...
 
     def postpone(self, token: str, queue: str, member: str, wait: float) -> int:

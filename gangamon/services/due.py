@@ -82,6 +82,8 @@ class Dispatcher:
             return members_of(limits), limits.slots, polite
         if kind == "fetch":
             return FETCHES, self._capacity.fetch_slots, None
+        if kind == "grow":  # few wait at a time: what has ended comes soon
+            return 1, max(1, self._capacity.stage_slots // 4), None
         return 1, self._capacity.stage_slots, None
 
 

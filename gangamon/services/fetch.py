@@ -21,6 +21,7 @@ from gangamon.protocols import (
     Fetcher,
     FetchOrder,
     JobStore,
+    Master,
 )
 from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
@@ -38,7 +39,9 @@ FRESH = 1.0
 
 
 class Fetch:
-    """Works one claim of an owner's fetch queue, job by job; each is committed at once."""
+    """Works one claim of an owner's fetch queue, job by job; each is committed at once.
+
+    ``grows``: seconds until a master's merge is to take in what was brought, None: at its end."""
 
     def __init__(
         self,
@@ -49,6 +52,7 @@ class Fetch:
         checker: Callable[[str], Checker],
         attempts: int,
         clock: Clock,
+        grows: Callable[[Master], float | None] = lambda _: None,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -57,6 +61,7 @@ class Fetch:
         self._checker = checker
         self._attempts = attempts
         self._clock = clock
+        self._grows = grows
 
     def run(self, token: str, worker: str) -> int:
         """Jobs that reached their final status."""
@@ -83,14 +88,20 @@ class Fetch:
             self._store.drop(claim.token, claim.queue, member)  # withdrawn, resubmitted or done
             return 0
         master, sub, job = wanted.master, wanted.sub, wanted.job
-        if given_back(master.roots):
+        fetched: Fetched | None
+        if master.observe:
+            fetched = Fetched(True)
+        elif given_back(master.roots):
             self._store.postpone(claim.token, claim.queue, member, RETRY_CAP)
             return 0
-        fetched = self._fetch(claim, member, wanted)
+        else:
+            fetched = self._fetch(claim, member, wanted)
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
-        done = self._store.commit(claim.token, member, master, [Change(sub, job, step)], None)
+        changes = [Change(sub, job, step)]
+        grow = self._grows(master)
+        done = self._store.commit(claim.token, member, master, changes, None, grow=grow)
         self._dispatcher.push(done.due)
         return done.applied
 

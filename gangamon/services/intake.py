@@ -141,10 +141,13 @@ class Intake:
                 return  # acknowledged by the same verb
             why = "; ".join(faults)
         elif isinstance(command, Withdraw):
-            if not command.subs:
+            if command.observed and not self._observed(owner, command):
+                pass
+            elif not command.subs:
                 self._store.withdraw(owner, entry, command)
                 return
-            self._end(owner, command)
+            else:
+                self._end(owner, command)
         elif isinstance(command, Refresh):
             self._store.refresh(owner, command.repository, command.master)
         elif isinstance(command, Retry):
@@ -210,6 +213,10 @@ class Intake:
             )
             if job or (master and not command.subs):
                 self._store.retry(letter)
+
+    def _observed(self, owner: str, command: Withdraw) -> bool:
+        master = self._store.master(owner, command.repository, command.master)
+        return master is not None and master.observe
 
     def _end(self, owner: str, command: Withdraw) -> None:
         """Subjobs that Ganga has ended: their final status is Ganga's."""

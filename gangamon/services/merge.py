@@ -5,13 +5,29 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from gangamon.domain.command import UNSPLIT
+from gangamon.domain.command import UNSPLIT, MergerSpec
 from gangamon.domain.effect import Stage
+from gangamon.domain.status import JobStatus
 from gangamon.errors import PermanentError
 from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.stages import MasterStage
+
+
+def order(
+    master: Master, spec: MergerSpec, states: Mapping[int, tuple[int, int, JobStatus]]
+) -> MergeOrder:
+    """Of these subjobs: (attempt, restart, status) by sub id, in order."""
+    return MergeOrder(
+        str(master.id),
+        # Grows with every resubmission, and is the same after the store was rebuilt.
+        sum(attempt for attempt, _, _ in states.values()),
+        spec,
+        master.output(UNSPLIT),
+        [(master.fqid(sub), status, master.output(sub)) for sub, (_, _, status) in states.items()],
+        [f"{attempt}.{restart}" for attempt, restart, _ in states.values()],
+    )
 
 
 class Merge(MasterStage):
@@ -39,18 +55,15 @@ class Merge(MasterStage):
     def work(self, master: Master) -> Mapping[str, Any]:
         if not master.mergers:
             return {"ok": True, "mergers": []}
-        jobs = self.store.jobs(master, None)
-        if UNSPLIT in jobs:  # Ganga merges subjobs only
+        states = self.store.states(master)
+        if UNSPLIT in states:  # Ganga merges subjobs only
             return {"ok": True, "mergers": []}
-        inputs = [(jobs[s].fqid, jobs[s].status, master.output(s)) for s in sorted(jobs)]
-        # Grows with every resubmission, and is the same after the store was rebuilt.
-        attempt = sum(job.attempt for job in jobs.values())
         results = []
         for spec in master.mergers:
-            order = MergeOrder(str(master.id), attempt, spec, master.output(UNSPLIT), inputs)
             result: dict[str, Any] = {"kind": spec.kind, "ok": True, "reason": "", "files": []}
+            given = order(master, spec, states)
             try:
-                result["files"] = [name for name, _, _ in self._merger(spec.kind).run(order).files]
+                result["files"] = [name for name, _, _ in self._merger(spec.kind).run(given).files]
             except PermanentError as error:
                 result.update(ok=False, reason=str(error))
             results.append(result)

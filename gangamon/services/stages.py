@@ -69,6 +69,8 @@ class MasterStage(ABC):
         if master is None or master.attempt != int(attempt) or master.phase != self.stage:
             self.store.drop(token, queue, member)  # withdrawn, resubmitted or done
             return 0
+        if master.observe:
+            return self._commit(token, member, master, {"ok": True, "observed": True})
         if (wait := self._wait(master)) is not None:
             self.store.postpone(token, queue, member, wait)
             return 0

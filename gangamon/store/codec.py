@@ -183,4 +183,5 @@ def load_master(
         },
         wish=rates.get(lane.backend),
         checkers=checkers,
+        observe=fields.get("observe", "") == "1",
     )

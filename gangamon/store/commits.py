@@ -29,9 +29,10 @@ class Commits(StoreBase):
         changes: Sequence[Change],
         again: float | None,
         aligned: bool = True,
+        grow: float | None = None,
     ) -> Committed:
         self._check()
-        keys, args = self._call(token, member, master, changes, again, aligned)
+        keys, args = self._call(token, member, master, changes, again, aligned, grow)
         done = _committed(self._run("commit", keys, args), changes, master)
         if done is None:
             raise LeaseLost(f"claim {token} no longer holds {member}")
@@ -58,11 +59,12 @@ class Commits(StoreBase):
         changes: Sequence[Change],
         again: float | None,
         aligned: bool,
+        grow: float | None = None,
     ) -> tuple[list[str], list[str | int | float]]:
         """Keys and arguments of the verb."""
         owner, repository = master.owner, master.repository
         base = self.keys.master(owner, repository, master.id)
-        fetch, merge = f"fetch.{owner}", f"merge.{owner}"
+        fetch, merge, growing = f"fetch.{owner}", f"merge.{owner}", f"grow.{owner}"
         queue = self._queue_of(member, master)
         claim, leases, slots = self._claim_keys(token, queue)
         keys = [
@@ -82,6 +84,7 @@ class Commits(StoreBase):
             self.keys.of("b", member) if queue.startswith("poll.") else "",
             self.keys.of("dead"),
             self.keys.of("epoch"),
+            self.keys.due(growing),
         ]
         args: list[str | int | float] = [
             token,
@@ -92,6 +95,8 @@ class Commits(StoreBase):
             f"{owner}:{repository}:{master.id}",
             fetch,
             merge,
+            growing,
+            "" if grow is None else str(round(grow * 1000)),
         ]
         for change in changes:
             before, after = change.before, change.step.job
@@ -130,6 +135,7 @@ class Commits(StoreBase):
                 self.keys.of("queues"),
                 self.keys.of("strikes", queue),
                 self.keys.of("ended"),
+                self.keys.of("grown", master.owner),
             ],
             [
                 token,

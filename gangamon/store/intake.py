@@ -69,6 +69,7 @@ class Intake(Reads):
             "workspace": command.workspace,
             "mergers": codec.dump_parts(command.mergers),
             "checkers": codec.dump_parts(command.checkers),
+            "observe": "1" if command.observe else "",
         }
         args: list[str | int | float] = [
             entry,
@@ -107,6 +108,11 @@ class Intake(Reads):
             ],
             args,
         )
+        if answer[0] == "otherwise":
+            return [
+                f"observe: got {str(command.observe).lower()}, and job {command.master} was handed "
+                "over otherwise; accepted: the same, until it is withdrawn"
+            ]
         if answer[0] != "conflict":
             return ()
         sub = int(answer[1])
@@ -128,8 +134,11 @@ class Intake(Reads):
                     self.keys.of("taken", owner),
                     self.keys.of("dead"),
                     self.keys.of("ended"),
+                    self.keys.of("grown", owner),
+                    self.keys.due(f"grow.{owner}"),
+                    self.keys.of("queues"),
                 ],
-                [command.master, member, self.keys.of("b", member), command.id],
+                [command.master, member, self.keys.of("b", member), command.id, f"grow.{owner}"],
             )
         self.acknowledge(owner, entry, command.id, command.repository)
 

@@ -1,7 +1,8 @@
 """Every key, in one place.
 
 ``P`` is the prefix of the cell, ``O`` an owner, ``R`` a repository id, ``M`` a master job's id,
-``Q`` a queue (``poll.LANE``, ``fetch.O``, ``merge.O``, ``check.O``, ``notify.O``)::
+``Q`` a queue (``poll.LANE``, ``fetch.O``, ``merge.O``, ``check.O``, ``notify.O``,
+``grow.O``)::
 
     P:schema                 schema version of all below
     P:epoch                  random id of this life of the store
@@ -15,7 +16,7 @@
     P:masters:O:R            set of M
     P:ended                  sorted set: O:R:M -> when the master ended, ms
     P:turn:WHAT              string: held for as long as nobody else need do WHAT (prune, compact)
-    P:m:O:R:M                hash: the master's record; n:STATUS counters, r:STAGE results
+    P:m:O:R:M                hash: the master's record; n:STATUS counters, r:STAGE results, grow
     P:m:O:R:M:spec           hash: sub -> json of what was enqueued
     P:m:O:R:M:batch          hash: sub -> number of the batch it is asked in
     P:m:O:R:M:state          hash: sub -> state (attempt.restart.rank:status), compared and swapped
@@ -27,6 +28,7 @@
     P:ring:Q                 sorted set: owner -> when last served, in turns; only of polls
     P:tries:Q                hash: member -> times put off in a row
     P:strikes:Q              hash: member -> leases expired in a row
+    P:grown:O                hash: O:R:M -> directory in which its merge grows while jobs run
     P:dead                   hash: O:R:M:SUB or a stage's member -> json: queue, reason, at
     P:leases                 sorted set: claim token -> expiry, ms
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore

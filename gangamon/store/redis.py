@@ -5,9 +5,10 @@ from __future__ import annotations
 from gangamon.store.claims import Claims
 from gangamon.store.commits import Commits
 from gangamon.store.dead import Dead
+from gangamon.store.growth import Growth
 from gangamon.store.intake import Intake
 from gangamon.store.lanes import Lanes
 
 
-class RedisStore(Intake, Claims, Commits, Lanes, Dead):
+class RedisStore(Intake, Claims, Commits, Lanes, Growth, Dead):
     """See ``protocols.JobStore``. One per process; safe between threads and across forks."""

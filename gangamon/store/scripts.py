@@ -23,6 +23,7 @@ VERBS = (
     "commit",
     "commit_stage",
     "count",
+    "grown",
     "pause",
     "postpone",
     "prune",

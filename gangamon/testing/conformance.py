@@ -21,7 +21,15 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import MergeFailed, OutputMissing, PermanentError, TransientError
-from gangamon.protocols import Backend, Fetcher, FetchOrder, MergeOrder, PollItem, PostProcessor
+from gangamon.protocols import (
+    Backend,
+    Fetcher,
+    FetchOrder,
+    Growing,
+    MergeOrder,
+    PollItem,
+    PostProcessor,
+)
 
 #: What a backend may say of a job; the rest is Ganga's and the stages'.
 MEANINGS = {JobStatus.SUBMITTED, JobStatus.RUNNING, *FINAL}
@@ -231,6 +239,46 @@ class PostProcessorConformance:
         with pytest.raises(MergeFailed, match="overwrite"):
             case.processor.run(case.order)
         assert Path(stranger).read_text() == "by hand"
+
+
+class GrowingConformance(PostProcessorConformance):
+    """For every merger that can begin while jobs run, besides the suite above."""
+
+    def test_nothing_is_seen_before_the_end(self, case: PostProcessorCase) -> None:
+        """It grows prefix by prefix, hidden; the end is complete, and nothing else is left."""
+        for count in range(1, len(case.order.inputs) + 1):
+            _grown(case, count)
+            assert all(name.startswith(".gangamon-") for name in snapshot(case.order.target))
+        self.test_the_manifest_is_true(case)
+        manifest = case.processor.run(case.order)
+        hidden = {n for n in snapshot(case.order.target) if n.startswith(".gangamon-")}
+        assert hidden == {".gangamon-merge.json"}
+        assert manifest.files
+
+    def test_a_failed_subjob_at_the_end(self, case: PostProcessorCase) -> None:
+        """What has grown before it goes, as the merge does."""
+        _grown(case, 1)
+        *rest, (fqid, _, output) = case.order.inputs
+        inputs = [*rest, (fqid, JobStatus.FAILED, output)]
+        with pytest.raises(MergeFailed, match=fqid):
+            case.processor.run(replace(case.order, inputs=inputs))
+        assert snapshot(case.order.target) == {}
+
+    def test_an_input_that_is_gone_at_the_end(self, case: PostProcessorCase) -> None:
+        """The merge is of what is there now, also where more was in before."""
+        _grown(case, len(case.order.inputs))
+        fqid, _, output = case.order.inputs[0]
+        name = next(iter(snapshot(output)))
+        Path(output, name).unlink()
+        with pytest.raises(MergeFailed, match=fqid):
+            case.processor.run(case.order)
+
+
+def _grown(case: PostProcessorCase, count: int) -> None:
+    assert isinstance(case.processor, Growing)
+    given = replace(case.order, inputs=list(case.order.inputs)[:count])
+    while case.processor.grow(given, 3600.0):
+        pass
 
 
 def snapshot(directory: str) -> dict[str, tuple[int, int, bytes]]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import queue
 import threading
 import uuid
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
 from gangamon.client import JobUpdate, MasterFinal, MasterView, Update
 from gangamon.domain.command import Command, Enqueue, Withdraw
 from gangamon.domain.status import JobStatus
-from gangamon.protocols import LaneRecord
+from gangamon.protocols import DeadLetter, LaneRecord, Master
 
 #: The life of its store, for ever.
 EPOCH = "scripted"
@@ -25,7 +26,7 @@ class ScriptedClient:
     ``paused``: lane -> why nothing is asked in it.
     """
 
-    position, missed = "0-0", False
+    position, missed, owner = "0-0", False, "scripted"
 
     def __init__(self, backends: Iterable[str] = ("Local",)) -> None:
         self.known: dict[int, dict[int, JobUpdate]] = {}
@@ -90,11 +91,54 @@ class ScriptedClient:
             pass
         return found
 
+    def pending(self) -> int:
+        return 0
+
+    def master(self, repository: str, number: int) -> Master | None:
+        with self._lock:
+            jobs, final = self.known.get(number), self.finals.get(number)
+            mine = [c for c in self.commands if isinstance(c, Enqueue) and c.master == number]
+            if not jobs or not mine:
+                return None
+            return Master(
+                owner=self.owner,
+                repository=repository,
+                id=number,
+                attempt=1,
+                total=mine[-1].total,
+                name=mine[-1].name,
+                lane=mine[-1].lane,
+                workspace=mine[-1].workspace,
+                mergers=(),
+                roots=(),
+                phase="open" if final is None else "done",
+                status=None if final is None else final.status,
+                counts=Counter(job.status for job in jobs.values()),
+                results={},
+            )
+
+    def masters(self, repository: str) -> list[Master]:
+        found = (self.master(repository, number) for number in sorted(self.known))
+        return [master for master in found if master is not None]
+
+    def lanes(self) -> Mapping[str, LaneRecord]:
+        """None: nothing is ever asked."""
+        return {}
+
+    def depth(self, queue: str) -> tuple[int, int]:
+        return 0, 0
+
+    def dead(self) -> Sequence[DeadLetter]:
+        return ()
+
+    def tick_age(self) -> float | None:
+        return 0.0
+
     def snapshot(self, repository: str, master: int) -> MasterView | None:
         with self._lock:
             jobs = dict(self.known.get(master, {}))
             lanes = [c.lane for c in self.commands if isinstance(c, Enqueue) and c.master == master]
-            record: Any = SimpleNamespace(lane=lanes[-1] if lanes else "")
+            record: Any = SimpleNamespace(lane=lanes[-1] if lanes else "", observe=False)
             final = self.finals.get(master)
             return MasterView(record, jobs, final, self.position, EPOCH) if jobs else None
 

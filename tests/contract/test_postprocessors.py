@@ -8,12 +8,12 @@ import pytest
 
 from gangamon import postprocess
 from gangamon.domain.status import JobStatus
-from gangamon.testing.conformance import PostProcessorCase, PostProcessorConformance
+from gangamon.testing.conformance import GrowingConformance, PostProcessorCase
 from gangamon.testing.factories import merge_order
 
 
 @pytest.mark.parametrize("compress", [False, True])
-class TestText(PostProcessorConformance):
+class TestText(GrowingConformance):
     """Ganga's TextMerger, plain and compressed."""
 
     @pytest.fixture

@@ -16,11 +16,14 @@ from gangamon.client import Client
 from gangamon.domain.command import MergerSpec, Refresh
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, StoreUnavailable
+from gangamon.postprocess import growth
 from gangamon.services.check import Check
 from gangamon.services.fetch import Fetch
+from gangamon.services.grow import Grow
 from gangamon.services.merge import Merge
 from tests.support.backend import DONE, RUNNING
 from tests.support.commands import OWNER, REPOSITORY, enqueue, register, the_master
+from tests.support.growing import GrowRig, begun
 from tests.support.redis import PrivateRedis
 from tests.support.rig import CHECK, FETCH, MERGE, POLL, Rig
 from tests.support.waiting import until
@@ -119,6 +122,37 @@ def test_a_merge_that_does_not_fit_waits(disk: Disk) -> None:
     assert results["check"] == {"ok": True, "problems": []}
     merged = (disk.path / "7" / "output" / "data").read_bytes()
     assert merged.count(b"0" * (3 << 18)) == merged.count(b"1" * (3 << 18)) == 1
+
+
+def test_a_merge_that_grows_gives_its_room_back(
+    disk: Disk, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What is half merged goes, and why is said; with room it grows anew, and ends whole."""
+    rig = GrowRig(disk.path)
+    rig.use(Grow(rig.store, rig.keeper, postprocess.for_kind, growth.forget))
+    rig.merge = Merge(rig.store, rig.keeper, rig.dispatcher, postprocess.for_kind)
+    for sub in range(4):
+        output = disk.path / "7" / str(sub) / "output"
+        output.mkdir(parents=True)
+        (output / "out.txt").write_bytes(b"%d" % sub * (1 << 18))
+    before = files(disk.path / "7")
+    begun(rig)
+    rig.end(0)
+    rig.slice()
+    assert len(files(disk.path / "7")) == len(before) + 2
+    disk.fill(leave=1 << 17)
+    rig.end(1)
+    assert rig.slice() == 1
+    assert files(disk.path / "7") == before
+    assert "no room to merge job 7" in caplog.text
+    disk.free()
+    rig.slice()
+    assert len(files(disk.path / "7")) == len(before) + 2
+    rig.end(2, 3)
+    assert rig.merge.run(rig.claim(MERGE).token, "w1") == 1
+    merged = (disk.path / "7" / "output" / "out.txt").read_bytes()
+    assert [merged.count(b"%d" % sub * (1 << 18)) for sub in range(4)] == [1] * 4
+    assert len(files(disk.path / "7")) == len(before) + 3
 
 
 def test_a_fetch_on_a_full_disk_waits(disk: Disk) -> None:

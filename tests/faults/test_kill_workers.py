@@ -49,7 +49,13 @@ def test_every_kind_of_worker_dies_while_jobs_run_and_end(service: Service) -> N
         second.run(spread=0.0, length=0.2)
         first.submit(watch.client, REPOSITORY)
         second.submit(watch.client, REPOSITORY)
-        for name, kind in (("poll", "poll"), ("transfer", "fetch"), ("tick", ""), ("poll", "poll")):
+        for name, kind in (
+            ("poll", "poll"),
+            ("transfer", "fetch"),
+            ("merge", "grow"),
+            ("tick", ""),
+            ("poll", "poll"),
+        ):
             if kind:
                 watch.until(
                     lambda kind=kind: at_work(service, kind) or over(), 120, f"{kind} at work"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 import fakeredis
 import redis
 
-from gangamon import postprocess
+from gangamon import postprocess, settings
+from gangamon.client import Client
 from gangamon.domain.command import Command, MergerSpec
 from gangamon.domain.job import Job
 from gangamon.domain.status import JobStatus
@@ -220,3 +222,17 @@ def content(store: RedisStore, masters: Sequence[int] = (7,)) -> dict[int, objec
         fields = (master.total, master.name, master.lane, master.workspace, master.mergers)
         found[number] = (fields, master.roots, counts, jobs, specs)
     return found
+
+
+def client_of(rig: Rig, folder: Path) -> Client:
+    """A client of OWNER's that reads the rig's store."""
+    nowhere = "redis://127.0.0.1:1/0"
+    environ = {
+        "GANGAMON_STATE_DIR": str(folder / "state"),
+        "GANGAMON_OWNER": OWNER,
+        "GANGAMON_CONFIG": os.devnull,
+        "GANGAMON_REDIS_URL": nowhere,
+    }
+    made = Client(settings.load(environ))
+    made._store = ClientStore(nowhere, "gm", connection=rig.redis)
+    return made

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from gangamon import settings
 from gangamon.cli import commanding, main
-from gangamon.cli.table import quantile, seconds
-from gangamon.client import Client
 from gangamon.domain.lane import Lane
 from gangamon.protocols import Asked, Lag
-from gangamon.store.inbox import ClientStore
+from gangamon.views.text import quantile, seconds
 from tests.support.commands import LANE, OWNER, enqueue
-from tests.support.rig import POLL, Rig
-
-NOWHERE = "redis://127.0.0.1:1/0"
+from tests.support.rig import POLL, Rig, client_of
 
 
 @pytest.fixture
@@ -27,18 +21,7 @@ def rig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Rig:
     """Its store is that of the command line."""
     found = Rig(tmp_path)
 
-    def client() -> Client:
-        environ = {
-            "GANGAMON_STATE_DIR": str(tmp_path / "state"),
-            "GANGAMON_OWNER": OWNER,
-            "GANGAMON_CONFIG": os.devnull,
-            "GANGAMON_REDIS_URL": NOWHERE,
-        }
-        made = Client(settings.load(environ))
-        made._store = ClientStore(NOWHERE, "gm", connection=found.redis)
-        return made
-
-    monkeypatch.setattr(commanding, "client", client)
+    monkeypatch.setattr(commanding, "client", lambda: client_of(found, tmp_path))
     return found
 
 

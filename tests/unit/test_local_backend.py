@@ -143,11 +143,18 @@ def test_second_source_reads_once_more(output: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["START: Mon Foo 23 03:09:43 2026", "START: ", "PID: many", "EXITCODE: ", "EXITCODE: x"]
+    "line",
+    ["START: Mon Foo 23 03:09:43 2026", "START: ", "WRAPPER: many", "EXITCODE: ", "EXITCODE: x"],
 )
 def test_nonsense_is_no_fact(line: str) -> None:
     """A line that is not as the wrapper writes it is as good as missing."""
     assert parse(f"{line}\n", 1.0) == parse("", 1.0)
+
+
+def test_a_process_that_is_no_number() -> None:
+    """In the file of a batch job it is the batch system's name of it."""
+    found = parse("PID: 7.server\nQUEUE: fast\nACTUALCE: n1\n", 1.0)
+    assert (found.pid, found.job, found.queue, found.host) == (None, "7.server", "fast", "n1")
 
 
 def test_a_time_does_not_depend_on_the_locale(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 from pathlib import Path
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from gangamon import postprocess
 from gangamon.domain.status import JobStatus
 from gangamon.errors import BadInput, MergeFailed
-from gangamon.postprocess import text
+from gangamon.postprocess import frames
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import MergeOrder
 from tests.unit.merging import Master, frame
@@ -74,15 +75,34 @@ def test_line_ends_are_translated_as_in_text_mode(parts: list[bytes], chunk: int
             return super().read(chunk)
 
     expected = io.TextIOWrapper(io.BytesIO(data), encoding="latin-1").read()
-    assert b"".join(text.translated(Slow(data))) == expected.encode("latin-1")
+    assert b"".join(frames.translated(Slow(data))) == expected.encode("latin-1")
 
 
 def test_line_ends_across_chunks(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     """The translation holds in the merged file, at the edges of what is read at once."""
-    monkeypatch.setattr(text, "_CHUNK", 2)
+    monkeypatch.setattr(frames, "_CHUNK", 2)
     path = master.put(0, "out.txt", b"a\r\nb\rc\r\r\n\nd\r")
     master.merge("out.txt")
     assert master.body("out.txt") == frame((path, b"a\nb\nc\n\n\nd\n"))
+
+
+@pytest.mark.parametrize("compress", [True, False])
+@pytest.mark.parametrize("group", [1, 3, 100])
+def test_what_is_read_ahead_keeps_its_order(
+    master: Master, group: int, compress: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small files, empty ones, such as do not fit into what is read ahead, and such as need more
+    work, beside each other."""
+    monkeypatch.setattr(frames, "_GROUP", group)
+    monkeypatch.setattr(frames, "_BLOCK", 400)
+    contents = [b"x\n", b"", b"a\rb", b"y" * 1000, b"z" * 150, b"z" * 150, b"\r" * 500, b"end"] * 3
+    paths = [master.put(n, "out.txt", content) for n, content in enumerate(contents)]
+    ((name, size, digest),) = master.merge("out.txt", compress=compress).files
+    raw = (master.target / name).read_bytes()
+    assert (size, digest) == (len(raw), hashlib.blake2b(raw, digest_size=16).hexdigest())
+    body = (gzip.decompress(raw) if compress else raw).partition(b"\n")[2]
+    texts = [content.replace(b"\r", b"\n") for content in contents]
+    assert body == frame(*zip(paths, texts, strict=True))
 
 
 @pytest.mark.parametrize("compress", [True, False])

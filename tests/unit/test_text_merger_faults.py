@@ -17,7 +17,7 @@ import pytest
 from gangamon import postprocess
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, MergeFailed, TransientError
-from gangamon.postprocess import manifest, text
+from gangamon.postprocess import frames, manifest
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import Manifest
 from gangamon.testing.conformance import snapshot
@@ -90,7 +90,9 @@ def test_a_full_disk(master: Master, number: int, monkeypatch: pytest.MonkeyPatc
     """DiskFull, whenever it happens, and nothing stays behind."""
     for sub in range(2):
         master.put(sub, "out.txt", b"0")
-    write: Callable[..., int] = text._Sink.write
+    monkeypatch.setattr(frames, "_CHUNK", 2)
+    monkeypatch.setattr(frames, "_BLOCK", 2)
+    write: Callable[..., int] = frames.Sink.write
     for survived in range(6):
         left = iter([True] * survived)
 
@@ -99,7 +101,7 @@ def test_a_full_disk(master: Master, number: int, monkeypatch: pytest.MonkeyPatc
                 return write(sink, data)
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(text._Sink, "write", full)
+        monkeypatch.setattr(frames.Sink, "write", full)
         with pytest.raises(DiskFull):
             master.merge("out.txt")
         assert snapshot(str(master.target)) == {}

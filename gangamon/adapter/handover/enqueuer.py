@@ -8,7 +8,7 @@ from typing import Any
 
 from gangamon.adapter.handover import processors, specs
 from gangamon.adapter.service.link import Link, new_id
-from gangamon.adapter.watch.reader import Reader, Subjobs, workspace
+from gangamon.adapter.watch.reader import Reader, Subjobs
 from gangamon.adapter.watch.watched import ENDED, POLLED, Watched
 from gangamon.domain.command import BATCH_SIZE, UNSPLIT, Enqueue, JobSpec, Withdraw
 from gangamon.domain.status import JobStatus
@@ -127,11 +127,7 @@ class Enqueuer:
         watched.lane, watched.sent_at = str(lane), time.monotonic()
         common: dict[str, Any] = {
             "repository": self._link.repository,
-            "master": watched.id,
-            "total": len(subjobs) or 1,
-            "name": str(master.name)[:255],
-            "lane": lane,
-            "workspace": workspace(master),
+            **specs.head(watched, master, len(subjobs), lane),
             "mergers": tuple(s for _, s in processors.mergers(master)) if len(subjobs) else (),
             "checkers": tuple(s for _, s in processors.checkers(master)),
         }

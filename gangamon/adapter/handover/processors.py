@@ -8,7 +8,7 @@ from typing import Any
 from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.Utility.logging import getLogger
 
-from gangamon.adapter.show.verdicts import Verdict
+from gangamon.adapter.show.verdicts import Verdict, takers
 from gangamon.adapter.watch.reader import postprocessors
 from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.observation import Check
@@ -69,8 +69,9 @@ def check_verdicts(job: Any, checks: Sequence[Check], sub: int) -> list[tuple[An
 
 
 def _spec(processor: Any) -> Spec | None:
-    make = {"TextMerger": _text_merger, "FileChecker": _file_checker}.get(str(getName(processor)))
-    return make(processor) if make is not None else None
+    name = str(getName(processor))
+    make = {"TextMerger": _text_merger, "FileChecker": _file_checker}.get(name)
+    return make(processor) if make is not None and name in takers else None
 
 
 def _text_merger(merger: Any) -> MergerSpec | None:

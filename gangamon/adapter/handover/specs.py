@@ -9,6 +9,7 @@ from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.Utility.util import hostname as ganga_hostname
 
 from gangamon.adapter.handover.kinds import KINDS, Kind
+from gangamon.adapter.watch.reader import workspace
 from gangamon.adapter.watch.watched import Watched
 from gangamon.domain.command import JobSpec
 from gangamon.domain.lane import NO_CREDENTIAL, Lane
@@ -44,6 +45,17 @@ def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) ->
     if handed is None:
         return None
     return JobSpec(sub, attempt, JobStatus(job.status), handed.native_id, handed.extra)
+
+
+def head(watched: Watched, master: Any, total: int, lane: Lane) -> dict[str, Any]:
+    """What every enqueue command says of the master. ``total``: its subjobs."""
+    return {
+        "master": watched.id,
+        "total": total or 1,
+        "name": str(master.name)[:255],
+        "lane": lane,
+        "workspace": workspace(master),
+    }
 
 
 def chunks(items: Sequence[JobSpec], size: int) -> list[tuple[JobSpec, ...]]:

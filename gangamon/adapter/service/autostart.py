@@ -30,15 +30,18 @@ PAUSE = 60.0
 #: Starts that bring no answer, after which this session starts none.
 STARTS = 2
 
-_WHAT_IT_MEANS = (
-    "job statuses stand still until it does (%s); what you submit is kept and sent then"
-)
+#: What that means for a session, with what to do about it: one whose jobs gangamon has, and one in
+#: shadow mode.
+STAND_STILL = "job statuses stand still until it does (%s); what you submit is kept and sent then"
+NOT_COMPARED = "nothing is compared until it does (%s)"
 
 
 class Autostart:
     """Starts ``gangamon up`` detached from the session, and says in one line what becomes of it.
 
-    ``wanted``: [Gangamon] Autostart. ``say``: prints a line at the prompt. Not for several threads.
+    ``wanted``: [Gangamon] Autostart. ``say``: prints a line at the prompt; ``note``: one that asks
+    for nothing, as an INFO of Ganga's. ``meaning``: of the service not being there. Not for several
+    threads.
     """
 
     def __init__(
@@ -47,7 +50,11 @@ class Autostart:
         wanted: bool,
         say: Callable[[str], None],
         command: tuple[str, ...] = (sys.executable, "-m", "gangamon", "up"),
+        note: Callable[[str], None] | None = None,
+        meaning: str = STAND_STILL,
     ) -> None:
+        self._note = note or say
+        self._meaning = meaning
         self._settings, self._wanted, self._say, self._command = settings, wanted, say, command
         self._child: subprocess.Popen[bytes] | None = None
         self._why = ""
@@ -71,7 +78,7 @@ class Autostart:
         """The service has been away for some seconds, or is back."""
         if up:
             if self._told:
-                self._say(f"gangamon: the service is back after {away:.0f} s")
+                self._note(f"gangamon: the service is back after {away:.0f} s")
             self._told = False
         elif not self.starting:
             self._stands_still("the service does not answer")
@@ -81,7 +88,7 @@ class Autostart:
         self._silent_since = None
         if self._reap() and self._starts:
             self._starts = 0
-            self._say("gangamon: the service runs")
+            self._note("gangamon: the service runs")
 
     # --- starting -----------------------------------------------------------------------------
 
@@ -180,7 +187,7 @@ class Autostart:
         finally:
             os.close(descriptor)
         self._starts += 1
-        self._say(
+        self._note(
             f"gangamon: no service runs: one is started on {hostname()} in the background "
             "('gangamon ps' shows it, 'gangamon down' ends it)"
         )
@@ -204,7 +211,7 @@ class Autostart:
 
     def _stands_still(self, fault: str) -> None:
         self._told = True
-        self._say(f"gangamon: {fault}: {_WHAT_IT_MEANS % (self._why or self._refusal() or _TRY)}")
+        self._say(f"gangamon: {fault}: {self._meaning % (self._why or self._refusal() or _TRY)}")
 
 
 _TRY = f"'{COMMAND}' starts it"

@@ -19,8 +19,8 @@ from gangamon.adapter.show.finisher import Finisher
 from gangamon.adapter.watch.following import Following
 from gangamon.adapter.watch.roster import Roster
 from gangamon.adapter.watch.watched import PATIENCE, Watched
-from gangamon.domain.command import UNSPLIT, Refresh
-from gangamon.domain.status import FINAL
+from gangamon.domain.command import UNSPLIT, Refresh, Withdraw
+from gangamon.domain.status import FINAL, JobStatus
 
 logger = getLogger("gangamon")
 
@@ -88,6 +88,9 @@ class Exchange:
     def _compare(self, watched: Watched, followed: bool) -> None:
         """Take over the service's view: its attempts, and the updates missed."""
         view = self._link.snapshot(watched.id)
+        if view is not None and view.record.observe:
+            self._forget(watched)  # looked at again when that is settled
+            return
         jobs = dict(view.jobs) if view is not None else {}
         watched.attempts = {sub: update.attempt for sub, update in jobs.items()}
         watched.lane = str(view.record.lane) if view is not None else ""
@@ -102,6 +105,21 @@ class Exchange:
         watched.resolved, watched.look_at = True, 0.0
         if view is not None and view.final is not None:
             watched.finish_at = 0.0
+
+    def _forget(self, watched: Watched) -> None:
+        """A session in shadow mode left it: what was only observed is handed over anew."""
+        why = "it was only observed"
+        self._link.submit(
+            Withdraw(
+                new_id(),
+                self._link.repository,
+                watched.id,
+                (),
+                JobStatus.KILLED,
+                why,
+                observed=True,
+            )
+        )
 
     def _take(self, updates: list[Any], following: Following) -> None:
         jobs: dict[int, list[Any]] = defaultdict(list)
@@ -119,7 +137,8 @@ class Exchange:
                 watched.finish_at = 0.0
         for master, changes in jobs.items():
             watched = self._roster.get(master)
-            if watched is not None and master not in following:
+            if watched is not None and (watched.missed or master not in following):
+                # Also if it is followed again: what was missed comes first, and is judged with it.
                 watched.missed = True
             elif watched is not None and watched.resolved:
                 self._guard(watched, partial(self._apply, updates=changes))

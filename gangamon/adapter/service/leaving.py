@@ -40,7 +40,7 @@ class Leaving:
     def step(self) -> bool:
         """Whether nothing of this session is left with the service, as far as is known here."""
         self._engine.survey()
-        self._settle()
+        self.settle()
         try:
             if self._link.ready():
                 return self._talk()
@@ -56,7 +56,7 @@ class Leaving:
         """Ganga has the jobs: what still lies in the spool is sent, and whatever the service holds
         all the same is taken back."""
         self._engine.hear()
-        self._settle()
+        self.settle()
         try:
             if self._link.ready():
                 if not self._asked:
@@ -90,7 +90,7 @@ class Leaving:
 
     # ------------------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
+    def settle(self) -> None:
         """What was shown of subjobs that are not loaded yet."""
         if self._following:
             self._engine.applier.settle()

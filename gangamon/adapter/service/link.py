@@ -56,7 +56,7 @@ class Link:
         """Into the spool. BadInput if the command is wrong; the service need not be there."""
         if not self._registered and not isinstance(command, Register):
             self.register()
-        self._pending, self._flush_at = True, 0.0
+        self.look()
         identifier: str = self._client.submit(command)
         return identifier
 
@@ -65,6 +65,18 @@ class Link:
         self._registered = True
         rates = self._rates(self.backends()) if self._rates is not None else {}
         self.submit(Register(new_id(), self.repository, self._roots, rates))
+
+    def look(self) -> None:
+        """Something else of this session has put commands into the spool."""
+        self._pending, self._flush_at = True, 0.0
+
+    def client(self) -> Any:
+        """A client of its own for whoever else of this session has questions."""
+        return self._make()
+
+    def pending(self) -> int:
+        """Commands in the spool that are not known to be taken in."""
+        return int(self._client.pending())
 
     def backends(self) -> tuple[str, ...]:
         """Names of the backends that gangamon has a plugin for."""
@@ -166,6 +178,10 @@ class Link:
         """The service's view of a master; None: unknown to it. Raises StoreUnavailable."""
         with collecting.paused():
             return self._client.snapshot(self.repository, master)
+
+    def job(self, master: int, sub: int) -> Any:
+        """One job with its evidence; None: unknown to the service. Raises StoreUnavailable."""
+        return self._client.job(self.repository, master, sub)
 
 
 def new_id() -> str:

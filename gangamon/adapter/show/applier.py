@@ -45,6 +45,7 @@ class Applier:
     """Applies job updates to the jobs of one master at a time.
 
     ``lags``: seconds from the end of a job at its backend to its final status in this session.
+    ``applied``: statuses that have changed by updates.
     """
 
     def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
@@ -53,6 +54,7 @@ class Applier:
         self.backlog = Backlog(self._transition, lambda update: shown(update.status))
         self._restored = False
         self.lags: deque[float] = deque(maxlen=200_000)
+        self.applied = 0
         self.busy = False
 
     def apply(self, watched: Watched, updates: Iterable[Any]) -> None:
@@ -120,6 +122,7 @@ class Applier:
             new = job.status
         if new == old:
             return
+        self.applied += 1
         if update.status in FINAL:
             watched.shown[update.sub] = update.attempt
             if update.ended_at is not None:
@@ -192,6 +195,8 @@ def transition(job: Any, update: Any) -> None:
             job.updateStatus("completed", update_master=False)
     elif update.status in FINAL:
         job.updateStatus(new, update_master=False)
+    elif job.master is None:
+        job.updateStatus(new)  # which says so at the prompt
     else:
         # No hooks hang on these transitions: this is what updateStatus would do.
         job.time.timenow(new)

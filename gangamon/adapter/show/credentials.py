@@ -62,7 +62,7 @@ class Credentials:
                 )
             elif lane in self._told and not why.startswith(PAUSED):
                 self._told.discard(lane)
-                logger.warning("gangamon: %s is asked again: its credential is back", lane)
+                logger.info("gangamon: %s is asked again: its credential is back", lane)
 
 
 def _job(requirement: Any) -> Any:

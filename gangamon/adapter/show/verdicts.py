@@ -44,3 +44,7 @@ class Verdicts(threading.local):
 
 
 verdicts = Verdicts()
+
+#: Ganga's postprocessors that take a verdict, by name. All others do their work again in the
+#: session, and a merger fails for what it finds merged: so the service is not to do it.
+takers: set[str] = set()

@@ -6,10 +6,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
-from GangaCore.Core.exceptions import GangaTypeError
-from GangaCore.GPIDev.Base.Proxy import stripProxy
-
-_ACCEPTED = "a job, an id, a slice of jobs, or a list of jobs and ids"
+from gangamon.adapter.watch.naming import named
 
 
 class Following:
@@ -50,21 +47,6 @@ class Following:
 
 
 def masters(jobs: Any) -> set[int]:
-    """The ids of the master jobs of what the user named. GangaTypeError says what is accepted."""
-    if isinstance(jobs, int) and not isinstance(jobs, bool):
-        return {jobs}
-    raw = stripProxy(jobs)
-    if hasattr(raw, "master") and hasattr(raw, "subjobs"):
-        return {int(raw.id if raw.master is None else raw.master.id)}
-    if hasattr(raw, "ids"):
-        return _of_slice(raw)
-    if isinstance(jobs, Iterable) and not isinstance(jobs, (str, bytes)):
-        return set().union(*(masters(job) for job in jobs))
-    raise GangaTypeError(f"runMonitoring: jobs: got {jobs!r}; accepted: {_ACCEPTED}")
-
-
-def _of_slice(found: Any) -> set[int]:
-    """Subjobs stand for their master; no job is loaded to find out."""
-    ids = found.ids()
-    parents = {getattr(stripProxy(found.objects[i]), "master", None) for i in list(ids)[:1]}
-    return {int(parent.id) for parent in parents if parent is not None} or set(map(int, ids))
+    """The ids of the master jobs of what the user named: subjobs stand for their master.
+    GangaTypeError says what is accepted."""
+    return {master for master, _ in named(jobs, "runMonitoring")}

@@ -20,6 +20,7 @@ from GangaCore.GPIDev.Lib.Job.utils import lazyLoadJobStatus
 from GangaCore.Utility.Plugin import PluginManagerError, allPlugins
 
 from gangamon.adapter.repository import backlog, loading
+from gangamon.domain.command import UNSPLIT
 
 
 class Locked(Exception):
@@ -36,9 +37,17 @@ class Reader:
     def __init__(self, registry_slice: Any) -> None:
         self._registry = stripProxy(registry_slice).objects
 
+    @property
+    def repository(self) -> Any:
+        return self._registry.repository
+
     def statuses(self) -> dict[int, str]:
         """Every job's status by id, from memory or the index: no lock, no XML."""
         return {id_: _peek(job) for id_, job in self._registry.items()}
+
+    def status(self, master: int) -> str:
+        """One job's status, likewise. Raises Gone."""
+        return _peek(self._job(master))
 
     def backend(self, master: int) -> str:
         """The name of a job's backend, by the index if the job is not loaded. Raises Gone."""
@@ -65,6 +74,15 @@ class Reader:
     def reload(self, master: int) -> None:
         """Read a job anew, which another session may have written. Raises Gone, Locked."""
         self._load(self.master(master), again=True)
+
+    def loaded(self, master: int) -> Any:
+        """The job, loaded, whoever owns it. Raises Gone."""
+        job = self._job(master)
+        try:
+            self._load(job)
+        except Locked as error:
+            raise Gone(str(error)) from error
+        return job
 
     def plain(self, master: int) -> Any:
         """The job as it is: neither loaded nor owned. Raises Gone."""
@@ -110,6 +128,26 @@ class Subjobs:
 
     def __getitem__(self, sub: int) -> Any:
         return stripProxy(self._list[sub])
+
+
+def peeked(job: Any) -> dict[int, str] | None:
+    """The statuses of a job's subjobs by their ids, or its own under UNSPLIT; None: the job is not
+    in memory. Nothing is loaded and no lock taken, unless Ganga's index of the subjobs is not
+    whole."""
+    data = getattr(job, "_data", None) or {}
+    if "subjobs" not in data:
+        return None
+    subjobs = stripProxy(data["subjobs"])
+    if hasattr(subjobs, "isLoaded"):
+        index = list(getattr(subjobs, "_subjobIndexData", {}).items())
+        found = {sub: str(entry["status"]) for sub, entry in index if entry and "status" in entry}
+        found.update((sub, _peek(one)) for sub, one in list(subjobs._cachedJobs.items()))
+        if len(found) != len(subjobs):
+            found = dict(enumerate(subjobs.getAllSJStatus()))
+    else:
+        known = list(subjobs._data["_list"])
+        found = {sub: _peek(stripProxy(one)) for sub, one in enumerate(known)}
+    return found or {UNSPLIT: _peek(job)}
 
 
 def workspace(master: Any) -> str:

@@ -13,12 +13,13 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from gangamon.backends import jobstatus
+from gangamon.backends import batch, jobstatus
+from gangamon.backends.batch import is_user, myself
 from gangamon.backends.command import CommandFailed, Commands, Dialect
 from gangamon.backends.slurm import answers as slurm_answers
 from gangamon.backends.slurm import doctor, seen, states
 from gangamon.backends.slurm.answers import Answer, JobId, Row
-from gangamon.backends.slurm.cluster import Cluster, Clusters, is_user, myself
+from gangamon.backends.slurm.cluster import Cluster, Clusters
 from gangamon.domain.cadence import Cadence
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
@@ -131,7 +132,7 @@ class SlurmBackend:
     # --- squeue -----------------------------------------------------------------------------
 
     def _poll(self, commands: Commands, cluster: Cluster, asked: Asked) -> dict[str, Observation]:
-        users = {_owner(item) for item, _ in asked}
+        users = {batch.owner(item) for item, _ in asked}
         known = set(filter(is_user, users))
         ids = {id_.base for _, id_ in asked}
         if len(ids) == 1:
@@ -142,9 +143,9 @@ class SlurmBackend:
             answers = [_squeue(commands, cluster, "--user", ",".join(sorted(users)))]
             named: set[str] = set()
             for item, id_ in asked:
-                if _owner(item) not in named and _rows(answers, item, id_):
-                    named.add(_owner(item))
-            if others := {id_.base for item, id_ in asked if _owner(item) not in named}:
+                if batch.owner(item) not in named and _rows(answers, item, id_):
+                    named.add(batch.owner(item))
+            if others := {id_.base for item, id_ in asked if batch.owner(item) not in named}:
                 # All of an owner's jobs are gone, or they are another user's.
                 answers.append(_squeue(commands, cluster, "--jobs", ",".join(sorted(others))))
         return {item.key: self._queued(cluster, known, item, id_, answers) for item, id_ in asked}
@@ -157,7 +158,7 @@ class SlurmBackend:
         id_: JobId,
         answers: Sequence[Answer],
     ) -> Observation:
-        rows, owner = _rows(answers, item, id_), _owner(item)
+        rows, owner = _rows(answers, item, id_), batch.owner(item)
         if not rows:
             for answer in answers:
                 if answer.unreadable:
@@ -213,10 +214,6 @@ def _settled(
     )
 
 
-def _owner(item: PollItem) -> str:
-    return item.home.partition(":")[0]
-
-
 def _rows(answers: Iterable[Answer], item: PollItem, id_: JobId) -> Sequence[Row]:
     """One row, those of the tasks of an array, or none: also where the number is another job's.
     slurmctld gives numbers anew that it has forgotten when it is killed, or restored."""
@@ -249,7 +246,7 @@ def _squeue(commands: Commands, cluster: Cluster, *which: str) -> Answer:
 
 
 def _sacct(commands: Commands, cluster: Cluster, asked: Asked) -> list[Answer]:
-    users = {_owner(item) for item, _ in asked}
+    users = {batch.owner(item) for item, _ in asked}
     ids = sorted({id_.name if "_" in id_.name else id_.base for _, id_ in asked})
     words = (*("--noheader", "--parsable2", "--duplicates", "--allusers"),
              *("--format", ",".join(slurm_answers.SACCT)))  # fmt: skip
@@ -264,17 +261,16 @@ def _sacct(commands: Commands, cluster: Cluster, asked: Asked) -> list[Answer]:
 
 
 def _wrapper(item: PollItem, id_: JobId, trouble: str, cluster: Cluster) -> Observation:
-    """The exit code that Ganga's wrapper writes last (BatchScriptTemplate.py.template, 8.7.12)."""
+    """The exit code that Ganga's wrapper writes last."""
     try:
-        found = jobstatus.read(item.output)
+        found = batch.wrapper(item, id_.base.__eq__)
     except BackendUnreachable as error:
         return Unreachable(str(error))
-    # Ganga removes the file of an earlier attempt (Batch.py:241); the id is checked all the same.
-    if found is None or found.exit_code is None or str(found.pid) != id_.base:
-        if trouble:
-            return Unreachable(trouble)
-        return Absent(ACCOUNTING if cluster.accounting else jobstatus.STATUS_FILE, second=True)
-    return seen.from_wrapper(found, item.restarts)
+    if found is not None:
+        return batch.from_wrapper(found, item.restarts)
+    if trouble:
+        return Unreachable(trouble)
+    return Absent(ACCOUNTING if cluster.accounting else jobstatus.STATUS_FILE, second=True)
 
 
 def _is_array(rows: Sequence[Row], id_: JobId) -> bool:

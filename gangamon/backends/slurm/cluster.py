@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import pwd
 import threading
 import time
 from dataclasses import dataclass
 
+from gangamon.backends.batch import myself
 from gangamon.backends.command import Commands
 from gangamon.backends.processes import is_this_host
 from gangamon.backends.slurm import answers
@@ -79,20 +79,3 @@ def _read(commands: Commands, options: tuple[str, ...]) -> Cluster:
 def _administers(found: dict[str, str]) -> bool:
     user = found.get("SlurmUser", "").partition("(")[0]
     return os.geteuid() == 0 or user == myself()
-
-
-def myself() -> str:
-    """The name of the user of this process; '' if it has none."""
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return ""
-
-
-def is_user(name: str) -> bool:
-    """Whether this host knows a user of that name."""
-    try:
-        pwd.getpwnam(name)
-    except (KeyError, ValueError):
-        return False
-    return True

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from gangamon.backends.batch import myself
 from gangamon.backends.command import Commands
 from gangamon.backends.examine import commands, fault
-from gangamon.backends.slurm.cluster import Cluster, Clusters, myself
+from gangamon.backends.slurm.cluster import Cluster, Clusters
 from gangamon.domain.cadence import Cadence
 from gangamon.errors import TransientError
 from gangamon.protocols import FAIL, OK, WARN, Finding

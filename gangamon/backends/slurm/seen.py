@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from gangamon.backends import jobstatus
+from gangamon.backends.batch import attributes
 from gangamon.backends.slurm import states
 from gangamon.backends.slurm.answers import Row
-from gangamon.domain.observation import Scalar, Seen
+from gangamon.domain.observation import Seen
 from gangamon.domain.status import FINAL, JobStatus
 
 
@@ -22,14 +22,7 @@ def from_row(row: Row, source: str) -> Seen:
     ended = row.ended if over else None
     started = row.started if begun and (ended or 1e11) >= (row.started or 0) else None
     code = row.code if over and not row.signal and (row.code or row.state == "COMPLETED") else None
-    # As Ganga's Batch fills them from the wrapper's status file, once the job runs.
-    attributes: dict[str, Scalar] = {"status": row.state}
-    if begun and row.partition:
-        attributes["actualqueue"] = row.partition
-    if begun and row.host:
-        attributes["actualCE"] = row.host
-    if code is not None:
-        attributes["exitcode"] = code
+    shown = attributes(row.state, row.partition if begun else "", row.host if begun else "", code)
     reason = ""
     if over and status is not JobStatus.COMPLETED:
         reason = states.why(row.state, code, row.signal, row.reason) + _used(row)
@@ -43,7 +36,7 @@ def from_row(row: Row, source: str) -> Seen:
         exit_code=code,
         reason=reason,
         restarts=row.restarts,
-        attributes=attributes,
+        attributes=shown,
     )
 
 
@@ -68,19 +61,3 @@ def from_tasks(rows: Sequence[Row], source: str) -> Seen:
     worst = [row for row in rows if row.state != "COMPLETED"]
     seen = from_row((worst or rows)[0], source)
     return replace(seen, ended_at=max((r.ended for r in rows if r.ended), default=None))
-
-
-def from_wrapper(found: jobstatus.StatusFile, restarts: int) -> Seen:
-    """The exit code that Ganga's wrapper wrote. ``restarts``: as far as known."""
-    well = found.exit_code == 0
-    return Seen(
-        f"EXITCODE {found.exit_code}",
-        JobStatus.COMPLETED if well else JobStatus.FAILED,
-        jobstatus.STATUS_FILE,
-        started_at=found.started,
-        ended_at=found.modified,
-        exit_code=found.exit_code,
-        reason="" if well else f"the application ended with exit code {found.exit_code}",
-        restarts=restarts,
-        attributes={"exitcode": found.exit_code},
-    )

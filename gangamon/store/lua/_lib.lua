@@ -95,6 +95,21 @@ local function fan_in(master, member, due, queues, queue, now)
   return true
 end
 
+-- More of an open master can be merged while its jobs run: one member, however often it is woken.
+-- Field grow of the master: how often it was, since it waits or is worked on.
+local function wake(master, due, name, queues, queue, at)
+  if redis.call('HGET', master, 'phase') ~= 'open' then return end
+  if redis.call('HINCRBY', master, 'grow', 1) > 1 then return end
+  redis.call('ZADD', due, at, name .. '@0')
+  redis.call('SADD', queues, queue)
+end
+
+-- Its merge is due now, and does the rest.
+local function calm(master, due, name)
+  redis.call('HDEL', master, 'grow')
+  redis.call('ZREM', due, name .. '@0')
+end
+
 -- Forget a master job: its record, its jobs, its batches, what of it is dead. Leases on it end with
 -- a commit that finds it gone. ``keys``: master, spec, batch, state, facts.
 local function forget(keys, masters, due, dead, ended, id, prefix, batches)

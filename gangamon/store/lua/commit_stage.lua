@@ -1,6 +1,6 @@
 -- Record the result of a master's stage; make the next stage due, or end the master.
 -- KEYS 1 claim  2 leases  3 slots  4 tries  5 master  6 updates  7 due of the next stage  8 queues
---      9 strikes  10 ended
+--      9 strikes  10 ended  11 grown
 -- ARGV 1 token  2 member  3 stage  4 attempt  5 result (json)  6 next queue ('' = last stage)
 --      7 next stage  8 final status  9 master id  10 epoch  11 next member  12 name (O:R:M)
 -- Returns 1 | 0 (that attempt's stage is over: nothing done) | -1 (not our claim)
@@ -12,6 +12,7 @@ local v = redis.call('HMGET', KEYS[5], 'attempt', 'phase')
 if v[1] ~= ARGV[4] or v[2] ~= ARGV[3] then return 0 end
 local now = now_ms()
 redis.call('HSET', KEYS[5], 'r:' .. ARGV[3], ARGV[5])
+if ARGV[3] == 'merge' then redis.call('HDEL', KEYS[11], ARGV[12]) end
 if ARGV[6] ~= '' then
   redis.call('HSET', KEYS[5], 'phase', ARGV[7])
   redis.call('ZADD', KEYS[7], now, ARGV[11])

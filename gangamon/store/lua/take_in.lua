@@ -5,6 +5,7 @@
 --      5 batch key prefix  6 queue  7 epoch  8 number of master fields, then field, value ...,
 --      then per job: sub, attempt, status, state, spec, facts
 -- Returns {'ok', jobs taken} | {'gone'} (another tick took it) | {'conflict', sub, stored spec}
+--      | {'otherwise'}: the master is known with another 'observe'
 local function answer()
   redis.call('XADD', KEYS[2], 'MAXLEN', '~', MAXLEN, '*', 'k', 'a', 'e', ARGV[7], 't', now_ms(),
     'id', ARGV[2], 'why', '')
@@ -17,6 +18,13 @@ end
 if redis.call('ZSCORE', KEYS[11], ARGV[2]) then
   answer()  -- sent again: what it was about may have been withdrawn since
   return {'ok', 0}
+end
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  for i = 9, first - 1, 2 do
+    if ARGV[i] == 'observe' and (redis.call('HGET', KEYS[3], 'observe') or '') ~= ARGV[i + 1] then
+      return {'otherwise'}
+    end
+  end
 end
 local known = {}
 for i = first, #ARGV, 6 do

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Iterator, Mapping
+from typing import Protocol
 
 import pytest
 
-from tests.integration.backends import condor, dirac, slurm
+from tests.integration.backends import condor, dirac, sge, slurm
 from tests.integration.backends.condor import Condor
 from tests.integration.backends.dirac import Dirac
+from tests.integration.backends.sge import GridEngine
 from tests.integration.backends.slurm import Slurm
 
 
@@ -50,12 +53,27 @@ def dirac_site() -> Iterator[Dirac]:
         yield site
 
 
+@pytest.fixture(scope="session")
+def grid_engine() -> Iterator[GridEngine]:
+    _require(sge.missing())
+    with sge.running(GridEngine()) as engine:
+        yield engine
+
+
+class Cluster(Protocol):
+    """``environ``: with it a batch system's commands ask this one."""
+
+    @property
+    def environ(self) -> Mapping[str, str]: ...
+
+
 @pytest.fixture
-def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Slurm], None]:
+def use(monkeypatch: pytest.MonkeyPatch) -> Callable[[Cluster], None]:
     """Makes the commands of this process ask that cluster."""
 
-    def chosen(cluster: Slurm) -> None:
-        for name in ("PATH", "SLURM_CONF"):
-            monkeypatch.setenv(name, cluster.environ[name])
+    def chosen(cluster: Cluster) -> None:
+        for name, value in cluster.environ.items():
+            if os.environ.get(name) != value:
+                monkeypatch.setenv(name, value)
 
     return chosen

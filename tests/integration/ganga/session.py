@@ -101,6 +101,20 @@ def lives(pid):
     return "Z" not in open(f"/proc/{pid}/stat").read().rpartition(")")[2].split()[0]
 '''
 
+#: What the adapter puts something of its own in the place of, by module.
+METHODS = """
+        from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
+        from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
+        from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
+        from GangaCore.Lib.Checkers import FileChecker as RawChecker
+        from GangaCore.Lib.Mergers.Merger import TextMerger as RawMerger
+        from GangaCore.Utility.Config import getConfig
+        facts["methods"] = sorted({m.__module__.split(".")[0] for m in (
+            RawJob.updateMasterJobStatus, RawMerger.execute, RawChecker.check, JobRegistry._flush,
+            JobRegistry.getIndexCache, SubJobXMLList._getItem)})
+        facts["hook"] = "*/*" in getConfig("MonitoringServices").options
+"""
+
 
 @dataclass
 class Result:

@@ -43,6 +43,7 @@ for _ in range(10):
 os.kill({pid}, signal.SIGSTOP)
 begun = time.monotonic()
 facts["typed"] = [len(jobs), jobs(2).status in ("submitted", "running"), len(str(jobs)) > 0]
+facts["monitor"] = [repr(monitor), str(monitor.why(2))]
 facts["seconds"] = time.monotonic() - begun
 """,
             "-o[Gangamon]Autostart=False",
@@ -51,6 +52,9 @@ facts["seconds"] = time.monotonic() - begun
     finally:
         os.kill(pid, signal.SIGCONT)
     assert result.facts["typed"] == [20, True, True]
+    for shown in result.facts["monitor"]:
+        assert "the service is away (no answer within 1 s" in shown
+    assert "this session: " in result.facts["monitor"][0]
     assert result.facts["seconds"] < SOON
     assert result.exit < SOON
     again = ganga.run(

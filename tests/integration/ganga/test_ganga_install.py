@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.integration.ganga.session import Session
+import pytest
+
+from tests.integration.ganga.session import METHODS, Session
 
 
 def test_it_takes_the_place_of_gangas_own_monitoring(ganga: Session) -> None:
@@ -62,23 +64,35 @@ def test_a_repository_that_cannot_be_written_leaves_ganga_as_it_is(ganga: Sessio
     assert result.output.count("gangamon is off in this session") == 1
 
 
-def test_switched_off_it_changes_nothing(ganga: Session) -> None:
-    """[Gangamon] Enabled = False: neither class nor patch nor hook."""
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("mode=off", ""),
+        ("Enabled=False", ""),
+        ("mode=shaddow", "mode: got 'shaddow'; accepted: gangamon, shadow, off"),
+        ("ScanInterval=often", "ScanInterval: got 'often'; accepted: a number"),
+    ],
+)
+def test_switched_off_it_changes_nothing(ganga: Session, option: str, told: str) -> None:
+    """Neither class nor patch nor hook; and so it is with an option that is no good, of which one
+    warning says what is accepted."""
     result = ganga.run(
-        """
-        from GangaCore.GPIDev.Lib.Job.Job import Job as RawJob
-        from GangaCore.Utility.Config import getConfig
+        f"""
+        {METHODS}
         facts["class"] = type(component).__name__
-        facts["method"] = RawJob.updateMasterJobStatus.__module__
-        facts["hook"] = "*/*" in getConfig("MonitoringServices").options
+        facts["folder"] = Path(config.Configuration.gangadir, "gangamon").exists()
         """,
-        "-o[Gangamon]Enabled=False",
+        f"-o[Gangamon]{option}",
     )
     assert result.facts == {
         "class": "AsyncMonitoringService",
-        "method": "GangaCore.GPIDev.Lib.Job.Job",
+        "methods": ["GangaCore"],
         "hook": False,
+        "folder": False,
     }
+    assert result.output.count("gangamon is off") == bool(told)
+    assert told in result.output
+    assert "Traceback" not in result.output
 
 
 def test_patches_can_be_switched_off(ganga: Session) -> None:
@@ -103,17 +117,13 @@ def test_patches_can_be_switched_off(ganga: Session) -> None:
 def test_a_ganga_that_is_not_known_monitors_by_itself(ganga: Session) -> None:
     """A method that the adapter calls has another parameter: one warning, no traceback, and Ganga
     completes the job."""
-    other = ganga.folder / "other"
-    other.mkdir()
-    (other / "__init__.py").write_text(
+    _before_gangamon(
+        ganga,
         "from GangaCore.GPIDev.Lib.Job.Job import Job\n"
         "stock = Job.updateStatus\n"
         "def updateStatus(self, new_status, *rest, **named):\n"
         "    return stock(self, new_status, *rest, **named)\n"
-        "Job.updateStatus = updateStatus\n"
-    )
-    ganga.gangarc.write_text(
-        ganga.gangarc.read_text().replace("RUNTIME_PATH = ", f"RUNTIME_PATH = {other}:")
+        "Job.updateStatus = updateStatus\n",
     )
     result = ganga.run("""
         facts["class"] = type(component).__name__
@@ -125,4 +135,88 @@ def test_a_ganga_that_is_not_known_monitors_by_itself(ganga: Session) -> None:
     assert result.facts["class"] == "AsyncMonitoringService"
     assert result.output.count("gangamon is off in this session") == 1
     assert "Job.updateStatus: got (new_status, rest, named), wanted (newstatus" in result.output
+    assert "Traceback" not in result.output
+
+
+def _before_gangamon(ganga: Session, code: str) -> None:
+    """A runtime package that Ganga loads before the adapter."""
+    other = ganga.folder / "other"
+    other.mkdir()
+    (other / "__init__.py").write_text(code)
+    text = ganga.gangarc.read_text()
+    ganga.gangarc.write_text(text.replace("RUNTIME_PATH = ", f"RUNTIME_PATH = {other}:"))
+
+
+def test_a_version_that_nobody_has_looked_at_works_without_the_patches(ganga: Session) -> None:
+    """One warning names what is left alone; the job is completed by gangamon, and merged by Ganga,
+    who would fail for what it finds merged."""
+    _before_gangamon(ganga, "import GangaCore\nGangaCore._gangaVersion = '8.7.99'\n")
+    result = ganga.run(f"""
+        {METHODS}
+        facts["class"] = type(component).__name__
+        runMonitoring()
+        j = make(["echo a", "echo b"])
+        j.submit()
+        until(lambda: j.status in ("completed", "failed"), 200, "it is over")
+        facts["end"] = j.status
+        facts["lags"] = len(component.lags)
+        facts["merged"] = Path(j.outputdir, "stdout").exists()
+    """)
+    assert result.facts == {
+        "methods": ["GangaCore"],
+        "hook": True,
+        "class": "Monitoring",
+        "end": "completed",
+        "lags": 2,
+        "merged": True,
+    }
+    (line,) = [line for line in result.output.splitlines() if "left alone" in line]
+    assert "this is Ganga 8.7.99" in line
+    assert line.count("(") >= 6
+    assert "Traceback" not in result.output
+
+
+def test_a_ganga_that_lacks_something_monitors_by_itself(ganga: Session) -> None:
+    """A method is gone: one warning, no traceback, nothing is patched."""
+    _before_gangamon(ganga, "from GangaCore.GPIDev.Lib.Job.Job import Job\ndel Job.auto_kill\n")
+    result = ganga.run(f"""
+        {METHODS}
+        facts["class"] = type(component).__name__
+        j = single("echo")
+        runMonitoring()
+        j.submit()
+        until(lambda: j.status == "completed", 120, "Ganga has completed it")
+    """)
+    assert result.facts == {
+        "methods": ["GangaCore"],
+        "hook": False,
+        "class": "AsyncMonitoringService",
+    }
+    assert result.output.count("gangamon is off in this session") == 1
+    assert "Job.auto_kill" in result.output
+    assert "Traceback" not in result.output
+
+
+def test_a_session_in_which_nothing_goes_on_goes_back_to_ganga(ganga: Session) -> None:
+    """What differs where nobody has looked: after some steps in vain what gangamon has ended is
+    shown, merged once, and Ganga's loop has the jobs."""
+    result = ganga.run("""
+        runMonitoring()
+        j = make([f"{HELD}; echo {n}" for n in range(2)])
+        j.submit()
+        until(lambda: sent(j.id), 200, "gangamon has it")
+        def broken(*given):
+            raise AttributeError("Registry: no items")
+        component.engine._look = broken
+        GATE.touch()
+        until(lambda: j.status == "completed", 200, "it is over")
+        until(lambda: component.switch.stock is not None, 200, "Ganga has the jobs")
+        k = single("echo")
+        k.submit()
+        until(lambda: k.status == "completed", 200, "Ganga has completed it")
+        facts["stock"] = type(component.switch.stock).__name__
+        facts["merged"] = Path(j.outputdir, "stdout").exists()
+    """)
+    assert result.facts == {"stock": "AsyncMonitoringService", "merged": True}
+    assert result.output.count("gangamon is off in this session") == 1
     assert "Traceback" not in result.output

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gangamon.adapter.handover.kinds import condor, dirac, local, remote, slurm
+from gangamon.adapter.handover.kinds import condor, dirac, local, lsf, pbs, remote, sge, slurm
 from gangamon.adapter.handover.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     "Condor": condor.KIND,
     "Dirac": dirac.KIND,
+    "LSF": lsf.KIND,
     "Local": local.KIND,
+    "PBS": pbs.KIND,
     "Remote": remote.KIND,
+    "SGE": sge.KIND,
     "Slurm": slurm.KIND,
 }

@@ -1,0 +1,1 @@
+"""``monitor``: what the user sees of gangamon at Ganga's prompt."""

@@ -1,0 +1,1 @@
+"""Beside Ganga's own monitoring: compared with it, and nothing applied."""

@@ -1,0 +1,142 @@
+"""Jobs: what the service knows of them, and why they have the status they have."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Any
+
+from gangamon.domain.command import UNSPLIT
+from gangamon.domain.job import Job
+from gangamon.domain.rollup import rollup
+from gangamon.domain.status import FINAL, JobStatus
+from gangamon.errors import BadInput
+from gangamon.protocols import Master
+from gangamon.views import lanes
+from gangamon.views.text import bar
+
+if TYPE_CHECKING:
+    from gangamon.client import Client
+
+
+def parse(text: str) -> tuple[int, int]:
+    """(master, sub) of ``42`` or ``42.7``; sub is -1 without one. BadInput."""
+    master, dot, sub = text.partition(".")
+    if not master.isdecimal() or (dot and not sub.isdecimal()):
+        raise BadInput([f"job: got {text!r}; accepted: 42 or 42.7"])
+    return int(master), int(sub) if dot else UNSPLIT
+
+
+@dataclass(frozen=True)
+class Found:
+    """``job``: None for a master that was split."""
+
+    master: Master
+    job: Job | None
+
+
+def look(client: Client, repository: str, number: int, sub: int) -> Found | None:
+    """A job, or a master (``sub`` -1); None: unknown to the service. Raises StoreUnavailable."""
+    master = client.master(repository, number)
+    if master is None:
+        return None
+    job = client.job(repository, number, sub)
+    return Found(master, job) if job is not None or sub == UNSPLIT else None
+
+
+def why(client: Client, found: Found) -> list[str]:
+    """Why it has the status it has, and whether its lane is asked. Raises StoreUnavailable."""
+    master = found.master
+    if found.job is not None:
+        told = tell(found.job)
+    else:
+        results = [f"  {stage}: {json.dumps(result)}" for stage, result in master.results.items()]
+        told = [line(master), *results]
+    lane = str(master.lane)
+    if master.status is None and (state := lanes.state_of(client, lane)) != lanes.ASKED:
+        told.append(f"  lane {lane}: {state}")
+    return told
+
+
+def over(master: Master) -> int:
+    """How many of its jobs have ended."""
+    return sum(master.counts.get(status, 0) for status in FINAL)
+
+
+def as_dict(master: Master) -> dict[str, Any]:
+    return {
+        "job": master.id,
+        "repository": master.repository,
+        "name": master.name,
+        "lane": str(master.lane),
+        "attempt": master.attempt,
+        "status": str(master.status or rollup(master.counts) or ""),
+        "ended": master.status is not None,
+        "phase": master.phase,
+        "observed": master.observe,
+        "total": master.total,
+        "subjobs": {s.value: master.counts.get(s, 0) for s in JobStatus},
+        "results": master.results,
+    }
+
+
+def line(master: Master) -> str:
+    """``job 42 name [####....] 3/8 3 completed, 5 running``."""
+    done = over(master)
+    counts = ", ".join(f"{n} {s}" for s in JobStatus if (n := master.counts.get(s, 0)))
+    state = str(master.status or (master.phase if master.phase != "open" else ""))
+    name = f" {master.name}" if master.name else ""
+    return (
+        f"job {master.id}{name} {bar(done, master.total)} {done}/{master.total} "
+        f"{counts}{': ' + state if state else ''}{' (only observed)' if master.observe else ''}"
+    )
+
+
+def story(job: Job) -> dict[str, Any]:
+    """The same as ``tell``, for programs."""
+    evidence = job.evidence
+    return {
+        "job": job.fqid,
+        "status": job.status.value,
+        "attempt": job.attempt,
+        "restart": job.restart,
+        "native_status": job.native_status,
+        "unmapped": job.unmapped,
+        "stale": job.stale,
+        "site": job.site,
+        "absences": job.absences,
+        "evidence": vars(evidence) if evidence else None,
+        "history": [
+            {"attempt": e.attempt, "restart": e.restart, "status": e.status.value, "at": e.at,
+             "source": e.source}
+            for e in job.history
+        ],
+    }  # fmt: skip
+
+
+def tell(job: Job) -> list[str]:
+    """Its status, the evidence, and how it got there."""
+    lines = [f"job {job.fqid} is {job.status}{' (stale)' if job.stale else ''}"]
+    if job.native_status:
+        unknown = ", a code gangamon does not know: the status is kept" if job.unmapped else ""
+        lines.append(f"  the backend says: {job.native_status}{unknown}")
+    if job.absences:
+        lines.append(f"  missing in the last {job.absences} good answers")
+    if evidence := job.evidence:
+        code = "" if evidence.exit_code is None else f", exit code {evidence.exit_code}"
+        lines.append(f"  evidence: {evidence.source}: {evidence.native_status}{code}")
+        if evidence.reason:
+            lines.append(f"  reason: {evidence.reason}")
+        for what, at in (("started", evidence.started_at), ("ended", evidence.ended_at)):
+            if at:
+                lines.append(f"  {what}: {_time(at)}")
+    for entry in job.history:
+        restart = f".{entry.restart}" if entry.restart else ""
+        when = _time(entry.at) if entry.at else "when enqueued"
+        lines.append(f"  attempt {entry.attempt}{restart}: {entry.status} ({entry.source}, {when})")
+    return lines
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3] + " UTC"
