@@ -9,7 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from tests.integration.backends import sge, slurm
+from gangamon.settings import hostname
+from tests.integration.backends import condor, sge, slurm
 
 #: Submissions at the same time: clients wait for the server more than for the processor.
 SUBMITTERS = 8
@@ -50,6 +51,25 @@ def _slurm() -> Iterator[Server]:
 
 
 @contextmanager
+def _condor() -> Iterator[Server]:
+    if absent := condor.missing():
+        raise LookupError(", ".join(absent))
+    with condor.running(condor.Condor(slots=1)) as pool:
+
+        def fill(count: int) -> list[str]:
+            cluster = pool.idle(count)
+            return [f"{cluster}.{proc}" for proc in range(count)]
+
+        yield Server(
+            hostname(),
+            pool.commands,
+            ("condor_version",),
+            ("condor_q", "condor_history"),
+            fill,
+        )
+
+
+@contextmanager
 def _sge() -> Iterator[Server]:
     if absent := sge.missing():
         raise LookupError(", ".join(absent))
@@ -59,7 +79,7 @@ def _sge() -> Iterator[Server]:
 
 
 #: Ganga's backend class -> a running server. LookupError: what is not installed.
-SERVERS: Mapping[str, Callable[[], Any]] = {"SGE": _sge, "Slurm": _slurm}
+SERVERS: Mapping[str, Callable[[], Any]] = {"Condor": _condor, "SGE": _sge, "Slurm": _slurm}
 
 
 def which(server: Server, program: str) -> str:

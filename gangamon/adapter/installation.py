@@ -199,6 +199,11 @@ def _patch(chosen: options.Options) -> None:
             patches.patch_subjob_load,
             "SubJobXMLList._getItem (a session that is opened again is slow to show what changed)",
         ),
+        (
+            chosen.PatchCondor,
+            patches.patch_condor,
+            "Condor.master_submit (it cannot submit with bindings of HTCondor 25 and later)",
+        ),
     )
     left = [what for wanted, apply, what in table if wanted and not apply()]
     if left:

@@ -30,6 +30,7 @@ class Options:
     PatchFlush: bool = True
     PatchIndexCache: bool = True
     PatchSubjobLoad: bool = True
+    PatchCondor: bool = True
     ScanInterval: float = 1.0
     NoticeAfter: float = 5.0
     Autostart: bool = True
@@ -53,6 +54,7 @@ _MEANING = {
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",
     "PatchSubjobLoad": "False: each subjob that has changed is loaded before it is shown",
+    "PatchCondor": "False: Ganga's Condor finds no bindings of HTCondor 25 and later",
     "ScanInterval": "seconds between two looks for jobs to hand over",
     "NoticeAfter": "seconds without the service before the prompt says so",
     "Autostart": "False: do not start the service when this session needs it and none runs",

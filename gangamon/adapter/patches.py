@@ -7,6 +7,8 @@ out with a warning if Ganga's method is not the one it was written for.
 from __future__ import annotations
 
 import inspect
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from gangamon.adapter.show.verdicts import Verdict, takers, verdicts
@@ -248,4 +250,19 @@ def patch_subjob_load() -> bool:
 
     SubJobXMLList._getItem = get_item
     backlog.current.patched = True
+    return True
+
+
+def patch_condor() -> bool:
+    """Ganga's ``Condor`` uses the bindings of version 2 where those of version 1, which it imports,
+    are not there. False: not the class this was written for."""
+    module = import_module("GangaCore.Lib.Condor.Condor")  # its package has a class of that name
+    if hasattr(module, "htcondor") or not find_spec("htcondor2"):
+        return True  # it needs nothing, or there is nothing
+    submit = ("self", "rjobs", "subjobconfigs", "masterjobconfig", "keep_going", "parallel_submit")
+    if not (fits(module.Condor.master_submit, submit) and fits(module.Condor.kill, ("self",))):
+        return False
+    from gangamon.adapter.condor_bindings import Bindings, ClassAds
+
+    vars(module).update(htcondor=Bindings(), classad=ClassAds())
     return True

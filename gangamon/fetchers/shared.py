@@ -11,6 +11,13 @@ from __future__ import annotations
 from gangamon.fetchers.local import LocalFetcher
 
 
+class CondorFetcher(LocalFetcher):
+    """See LocalFetcher: HTCondor brings the outputs to where the job was submitted before it writes
+    its end (``transfer_output_files``, Lib/Condor/Condor.py:436, 8.7.12)."""
+
+    name = "Condor"
+
+
 class BatchFetcher(LocalFetcher):
     """See LocalFetcher; there is no work directory to remove, that is on the node."""
 

@@ -112,7 +112,7 @@ class Rig:
             postprocess.checker,
             3,
             self.clock,
-            lambda _: self.notifier,
+            notifier=lambda _: self.notifier,
         )
         self.merge = Merge(self.store, self.keeper, self.dispatcher, lambda _: self.merger)
         self.check = Check(

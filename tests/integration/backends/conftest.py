@@ -9,8 +9,9 @@ from typing import Protocol
 
 import pytest
 
-from tests.integration.backends import arc, dirac, diracx, sge, slurm
+from tests.integration.backends import arc, condor, dirac, diracx, sge, slurm
 from tests.integration.backends.arc import Arc
+from tests.integration.backends.condor import Condor
 from tests.integration.backends.dirac import Dirac
 from tests.integration.backends.diracx import DiracX
 from tests.integration.backends.sge import GridEngine
@@ -37,6 +38,14 @@ def slurm_accounted() -> Iterator[Slurm]:
     _require(slurm.missing({**slurm.NEEDED, **slurm.ACCOUNTING}))
     with slurm.running(Slurm("accounted", memory=2, accounting=True)) as cluster:
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def pool() -> Iterator[Condor]:
+    """An HTCondor of one host. All its tests are in one file: it takes a while to install."""
+    _require(condor.missing())
+    with condor.running(Condor()) as found:
+        yield found
 
 
 @pytest.fixture(scope="session")

@@ -93,11 +93,15 @@ def test_each_patch_can_be_left_out(alone: Session) -> None:
         from GangaCore.Core.GangaRepository.SubJobXMLList import SubJobXMLList
         from GangaCore.GPIDev.Lib.Registry.JobRegistry import JobRegistry
         from gangamon.adapter import patches
+        import GangaCore.Lib.Condor
+        condor = sys.modules["GangaCore.Lib.Condor.Condor"]
         def modules():
             methods = (JobRegistry._flush, JobRegistry.getIndexCache, SubJobXMLList._getItem)
-            return [method.__module__.split(".")[0] for method in methods]
+            bindings = type(vars(condor).get("htcondor"))
+            return [found.__module__.split(".")[0] for found in (*methods, bindings)]
         def patched():
-            return [patches.patch_flush(), patches.patch_index_cache(), patches.patch_subjob_load()]
+            return [patches.patch_flush(), patches.patch_index_cache(),
+                    patches.patch_subjob_load(), patches.patch_condor()]
         facts["class"] = type(component).__module__
         facts["off"] = modules()
         known, patches.TESTED = patches.TESTED, ("8.7.11",)
@@ -108,12 +112,13 @@ def test_each_patch_can_be_left_out(alone: Session) -> None:
         "-o[Gangamon]PatchFlush=False",
         "-o[Gangamon]PatchIndexCache=False",
         "-o[Gangamon]PatchSubjobLoad=False",
+        "-o[Gangamon]PatchCondor=False",
     ).facts
     assert found == {
         "class": "gangamon.adapter.component",
-        "off": ["GangaCore"] * 3,
-        "unknown": [[False] * 3, ["GangaCore"] * 3],
-        "known": [[True] * 3, ["gangamon"] * 3],
+        "off": [*["GangaCore"] * 3, "builtins"],
+        "unknown": [[False] * 4, [*["GangaCore"] * 3, "builtins"]],
+        "known": [[True] * 4, ["gangamon"] * 4],
     }
 
 

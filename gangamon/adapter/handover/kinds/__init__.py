@@ -4,11 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gangamon.adapter.handover.kinds import arc, dirac, diracx, local, lsf, pbs, remote, sge, slurm
+from gangamon.adapter.handover.kinds import (
+    arc,
+    condor,
+    dirac,
+    diracx,
+    local,
+    lsf,
+    pbs,
+    remote,
+    sge,
+    slurm,
+)
 from gangamon.adapter.handover.kinds.kind import Kind
 
 KINDS: Mapping[str, Kind] = {
     "ARC": arc.KIND,
+    "Condor": condor.KIND,
     "Dirac": dirac.KIND,
     "DiracX": diracx.KIND,
     "LSF": lsf.KIND,
