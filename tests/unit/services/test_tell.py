@@ -76,7 +76,7 @@ def test_a_notifier_that_fails_holds_nobody_up(rig: Rig) -> None:
     assert json.loads(final["notify"])["problems"] == ["Notifier: no server"]
 
 
-def killed(*_: object) -> None:
+def killed(*_: object, **__: object) -> None:
     raise SystemExit
 
 
