@@ -174,6 +174,8 @@ class Engine:
         self._scan_at = now + self._scan_interval
         chosen = following.chosen
         self.roster.scan(following)
+        for watched in self.roster.overtaken:
+            self._guard(watched, self.applier.put_right)
         if chosen and not self.roster.unfinished & chosen:
             following.over(chosen)  # as by Ganga: all that was to be followed is over
         if self._checks:

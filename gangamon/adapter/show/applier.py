@@ -81,6 +81,14 @@ class Applier:
                 watched.look_at = 0.0  # the counts may be off
         self.roll_up(watched, master)
 
+    def put_right(self, watched: Watched) -> None:
+        """A master that was running and is submitted again, see ``Roster.overtaken``. Raises Gone,
+        Locked."""
+        if UNSPLIT in watched.versions:
+            watched.resolved, watched.resolve_at = False, 0.0  # its update is shown once more
+        else:
+            self.roll_up(watched, self._reader.master(watched.id))
+
     def settle(self) -> None:
         """Load some of the subjobs for which updates wait, for a moment."""
         if not self._restored:

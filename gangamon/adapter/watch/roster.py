@@ -14,7 +14,8 @@ from gangamon.adapter.watch.following import Following
 from gangamon.adapter.watch.ownership import Ownership
 from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
 from gangamon.adapter.watch.watched import ENDED, POLLED, Watched
-from gangamon.domain.status import FINAL
+from gangamon.domain.command import UNSPLIT
+from gangamon.domain.status import FINAL, RANK, JobStatus
 
 logger = getLogger("gangamon")
 
@@ -23,6 +24,9 @@ WANTED = (*POLLED, "completing")
 
 #: The same, and of one that is on its way there.
 UNFINISHED = (*WANTED, "submitting")
+
+#: Of a job that is shown as running.
+_RUNNING = {RANK[JobStatus.RUNNING], RANK[JobStatus.COMPLETING]}
 
 
 class Roster:
@@ -35,6 +39,10 @@ class Roster:
         self._ownership = ownership
         #: Masters that are not over, by the last scan.
         self.unfinished: frozenset[int] = frozenset()
+        #: Followed masters that had been running and are submitted: ``Job.submit`` sets that once
+        #: more when the backend's ``master_submit`` has returned (Job.py:2106, 8.7.12), and jobs
+        #: may run before it does.
+        self.overtaken: list[Watched] = []
         self._table: dict[int, Watched] = {}
         # Of all others the service cannot know anything: they are submitted in this session.
         self._old = {id_ for id_, status in reader.statuses().items() if status != "new"}
@@ -96,6 +104,13 @@ class Roster:
             if status not in UNFINISHED:
                 self._enqueuer.withdraw(watched, (), status)
                 self.drop(watched)
+        self.overtaken = [
+            watched
+            for watched in self._table.values()
+            if statuses.get(watched.id) == "submitted"
+            and watched.id in following
+            and _was_running(watched)
+        ]
 
     def _begin(self, master: int) -> None:
         try:
@@ -138,3 +153,10 @@ class Roster:
             elif status in WANTED and status != shown(update.status):
                 found.append(update)
         return found
+
+
+def _was_running(watched: Watched) -> bool:
+    version = watched.versions.get(UNSPLIT)
+    if version is None:
+        return watched.counts["running"] > 0
+    return version.attempt == watched.attempts.get(UNSPLIT) and version.rank in _RUNNING
