@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -107,6 +107,7 @@ def story(job: Job) -> dict[str, Any]:
         "site": job.site,
         "absences": job.absences,
         "evidence": vars(evidence) if evidence else None,
+        "checks": [asdict(check) for check in job.checks],
         "history": [
             {"attempt": e.attempt, "restart": e.restart, "status": e.status.value, "at": e.at,
              "source": e.source}
@@ -131,6 +132,9 @@ def tell(job: Job) -> list[str]:
         for what, at in (("started", evidence.started_at), ("ended", evidence.ended_at)):
             if at:
                 lines.append(f"  {what}: {_time(at)}")
+    for check in job.checks:
+        said = "passed" if check.ok and not check.error else check.error or "failed"
+        lines.append(f"  {check.kind}: {said}")
     for entry in job.history:
         restart = f".{entry.restart}" if entry.restart else ""
         when = _time(entry.at) if entry.at else "when enqueued"

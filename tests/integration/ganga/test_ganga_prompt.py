@@ -71,15 +71,16 @@ facts["refused"] = [refused(lambda: t()) for t in (
     lambda: monitor.pause("Local", reason="x" * 300))]
 facts["paused"] = monitor.pause("Local", reason="the disks move")
 facts["while paused"] = [repr(monitor), str(monitor.why(0))]
-lane, client = facts["paused"].partition(" ")[2], component.link.client()
+facts["lane"] = lane = component.engine.roster.get(0).lane
+client = component.link.client()
 until(lambda: client.depth(f"poll.{lane}")[1] == 0, 60, "what was under way has ended")
 GATE.touch()
 facts["short"] = read(lambda: monitor.watch(j, timeout=2.5))
 signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in the background ignores it
 facts["cut"] = read(lambda: monitor.watch(j), lambda: os.kill(os.getpid(), signal.SIGINT))
 facts["lives"] = component.is_alive() and component.link.up
-facts["resumed"] = monitor.resume(lane)
 facts["refreshed"] = monitor.refresh()
+facts["resumed"] = [monitor.resume(lane), monitor.resume("Local")]
 facts["whole"] = read(lambda: monitor.watch(j, timeout=120))
 until(lambda: k.status == "completed", 100, "it is over")
 facts["after"] = [monitor.refresh(j), str(monitor.why(j)), repr(monitor)]
@@ -93,7 +94,7 @@ facts["after"] = [monitor.refresh(j), str(monitor.why(j)), repr(monitor)]
     assert "job 0 is new; accepted: a submitted one" in said["new"][1]
     shown = said["shown"].splitlines()
     assert shown[0] == said["pretty"] == "gangamon follows the jobs; the service answers"
-    lane = next(line for line in shown if line.startswith("Local|"))
+    lane = next(line for line in shown if line.startswith(said["lane"]))
     assert lane.endswith("asked")
     assert "% used" in lane
     assert any(line.startswith("queues: ") for line in shown)
@@ -128,13 +129,14 @@ facts["after"] = [monitor.refresh(j), str(monitor.why(j)), repr(monitor)]
         strict=True,
     ):
         assert words in error
-    assert said["paused"].startswith("paused: Local|")
+    assert f"paused: {said['lane']}" in said["paused"].splitlines()
     assert "paused, until resumed: the disks move" in said["while paused"][0]
     assert "paused, until resumed: the disks move" in said["while paused"][1]
     assert said["short"][0] is said["cut"][0] is False
     assert "job 0 [" in said["short"][1] and "job 0 [" in said["cut"][1]
     assert said["lives"] is True
-    assert said["resumed"].startswith("resumed: Local|")
+    assert said["resumed"][0] == f"resumed: {said['lane']}"
+    assert f"resumed: {said['lane']}" in said["resumed"][1].splitlines()
     assert "2 jobs asked about as soon as the lane allows" in said["refreshed"]
     assert said["whole"][0] is True
     assert said["whole"][1].endswith("2/2; 2 completed; completed\n")
