@@ -241,8 +241,6 @@ def patch_subjob_load() -> bool:
     from gangamon.adapter.repository import backlog
 
     def get_item(self: Any, index: Any) -> Any:
-        if index in self._cachedJobs:
-            return stock(self, index)
         job = stock(self, index)
         if backlog.current.backlog is not None:
             backlog.current.backlog.loaded(self, index, job)

@@ -37,6 +37,10 @@ _SHOWN = ("status", "display:status")
 #: Subjobs verified between two rests, and seconds of a rest.
 _SLICE, _REST = 200, 0.001
 
+#: Seconds for which a reader waits for an update that another thread is applying: it may hold what
+#: that thread wants.
+PATIENCE = 0.2
+
 _HOOKS = ("postprocess", "postprocess_failed", "transition_update")
 
 
@@ -52,6 +56,12 @@ class _List:
     recorded: bool = False
 
 
+@dataclass(frozen=True)
+class _Applying:
+    thread: int
+    over: threading.Event = field(default_factory=threading.Event)
+
+
 class Backlog:
     """``transition(job, update)`` applies an update to a loaded subjob; ``shown(update)`` is the
     status to show. Any thread may load a subjob; all else is called by the adapter's."""
@@ -61,6 +71,7 @@ class Backlog:
         #: Where it is kept from one session to the next.
         self.records: Records | None = None
         self._lists: dict[int, _List] = {}
+        self._applying: dict[tuple[int, int], _Applying] = {}
         self._lock = threading.Lock()
         current.backlog = self
 
@@ -141,14 +152,28 @@ class Backlog:
     # --- loading ----------------------------------------------------------------------------
 
     def loaded(self, subjobs: Any, sub: int, job: Any) -> None:
-        """A subjob was loaded, by whomever: apply what waits for it, once."""
+        """Somebody has this subjob from its list: apply what waits for it, once. What another
+        thread is applying is waited for, lest the reader sees what the file said."""
         for kept in list(self._lists.values()):
             if kept.subjobs is subjobs:
-                with self._lock:
-                    update = kept.waiting.pop(sub, None)
-                if update is not None:
-                    self._apply(job, update)
+                self._settle(kept, sub, job)
                 return
+
+    def _settle(self, kept: _List, sub: int, job: Any) -> None:
+        key, mine = (id(kept), sub), threading.get_ident()
+        with self._lock:
+            update = kept.waiting.pop(sub, None)
+            if update is not None:
+                self._applying[key] = _Applying(mine)
+            applying = self._applying.get(key)
+        if update is not None and applying is not None:
+            try:
+                self._apply(job, update)
+            finally:
+                del self._applying[key]
+                applying.over.set()
+        elif applying is not None and applying.thread != mine:
+            applying.over.wait(PATIENCE)
 
     def _apply(self, job: Any, update: Any) -> None:
         if int(job.info.submit_counter) != update.attempt:

@@ -263,6 +263,44 @@ facts["hooks"], facts["loads"], facts["pending"] = hooks, loads[0], os.listdir(p
     assert found == ["completed" if sub % 10 else "failed" for sub in range(200)]
 
 
+def test_a_subjob_that_is_being_loaded_does_not_step_back(alone: Session) -> None:
+    """The adapter's thread has loaded it and is about to apply its update: whoever reads it then
+    sees the update; one whose update takes too long is not waited for."""
+    alone.run(f"{SCRIPTED}\nsubmitted(2)")
+    found = alone.run(f"""{SCRIPTED}{COUNTED}
+from gangamon.adapter.repository import backlog as module
+held, go, stock_apply = threading.Event(), threading.Event(), backlog._apply
+def slow(job, update):
+    held.set()
+    go.wait(100)
+    return stock_apply(job, update)
+backlog._apply = slow
+client.say(0, [JobUpdate(0, 1, 0, S.COMPLETED), JobUpdate(1, 1, 0, S.COMPLETED)])
+client.finals[0] = MasterFinal(1, S.COMPLETED, {{}})
+runMonitoring()
+assert held.wait(60)
+sub = next(iter(stripProxy(stripProxy(jobs(0)).subjobs)._cachedJobs))
+facts["late"] = jobs(0).subjobs[sub].status
+module.PATIENCE = 100.0
+seen = []
+reader = threading.Thread(target=lambda: seen.append(jobs(0).subjobs[sub].status))
+reader.start()
+reader.join(1)
+facts["waits"] = reader.is_alive()
+go.set()
+reader.join(60)
+facts["seen"] = seen
+until(lambda: backlog.over and jobs(0).status == "completed", 60, "all is applied")
+facts["hooks"] = hooks
+    """).facts
+    assert found == {
+        "late": "submitted",
+        "waits": True,
+        "seen": ["completed"],
+        "hooks": {"0": 1, "1": 1},
+    }
+
+
 def test_a_subjob_that_ganga_may_fail_is_not_shown_before_ganga_has_said(alone: Session) -> None:
     """Its output files are missing: Ganga fails it, and its master, though its backend completed
     it. Such a subjob does not wait unloaded, for what Ganga says of it is not known."""
