@@ -37,7 +37,7 @@ def at_work(service: Service, kind: str) -> bool:
 def test_every_kind_of_worker_dies_while_jobs_run_and_end(service: Service) -> None:
     """Each dies with a claim in its hands, where it can be caught; all jobs end right, once."""
     watch = Watch(service.client(), REPOSITORY)
-    first = LocalMaster(service.data, 1, 200, failing=frozenset({7}), size=200_000)
+    first = LocalMaster(service.data, 1, 204, failing=frozenset({7}), size=200_000)
     second = LocalMaster(service.data, 2, 30)
 
     def over() -> bool:
@@ -45,7 +45,7 @@ def test_every_kind_of_worker_dies_while_jobs_run_and_end(service: Service) -> N
         return watch.in_status(1, *FINAL) >= first.released
 
     try:
-        first.run(spread=10.0, length=1.0, portions=5)
+        first.run(spread=10.0, length=1.0, portions=6)
         second.run(spread=0.0, length=0.2)
         first.submit(watch.client, REPOSITORY)
         second.submit(watch.client, REPOSITORY)

@@ -77,13 +77,16 @@ def jobs(slurm_plain: Slurm, slow: str) -> Mapping[str, str]:
         s.reaches(found[name], "RUNNING")
     s.run("scontrol", "suspend", found["suspended"])
     s.run("scancel", found["cancelled"], found["never began"])
+    for name, state in (("well", "COMPLETED"), ("failed", "FAILED"), ("shot", "FAILED")):
+        s.reaches(found[name], state)
+    # Before the node goes that it may run on.
+    s.reaches(found["array"], "COMPLETED\nFAILED", "FAILED\nCOMPLETED")
     s.run("scontrol", "update", "NodeName=frail", "State=DOWN", "Reason=test")
     for name, state in (
-        *(("runs", "RUNNING"), ("well", "COMPLETED"), ("failed", "FAILED"), ("shot", "FAILED")),
-        *(("cancelled", "CANCELLED"), ("node lost", "NODE_FAIL"), ("moved", "PENDING")),
+        *(("runs", "RUNNING"), ("cancelled", "CANCELLED")),
+        *(("node lost", "NODE_FAIL"), ("moved", "PENDING")),
     ):
         s.reaches(found[name], state)
-    s.reaches(found["array"], "COMPLETED\nFAILED", "FAILED\nCOMPLETED")
     return found
 
 
