@@ -158,5 +158,7 @@ class Roster:
 def _was_running(watched: Watched) -> bool:
     version = watched.versions.get(UNSPLIT)
     if version is None:
-        return watched.counts["running"] > 0
+        # Ganga's roll-up is "submitted" while one of the subjobs is.
+        waiting = watched.counts["submitted"] + watched.counts["submitting"]
+        return watched.counts["running"] > 0 and not waiting
     return version.attempt == watched.attempts.get(UNSPLIT) and version.rank in _RUNNING
