@@ -30,9 +30,8 @@ PROGRAMS = ("tick", "poll", "transfer", "transfer-2", "merge", "beat-1")
 #: Seconds over which the jobs come, whatever their number.
 ARRIVE = 10.0
 
-#: Seconds for all to end, and more for each job: some thousandths. Each refused credential of the
-#: last jobs costs 30 s until the next probe, which may fail as well: seldom that is minutes.
-WITHIN = 400.0
+#: Seconds for all to end, and more for each job: some thousandths.
+WITHIN = 150.0
 MORE = 0.02
 
 #: Asked often, for what is asked seldom is lied about seldom. Vanished jobs are looked for in the
