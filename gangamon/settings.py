@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gangamon import redis_url
 from gangamon.errors import BadSettings
 
 if sys.version_info >= (3, 11):
@@ -162,8 +163,8 @@ def _flag(value: Any) -> bool:
 
 def _url(value: Any) -> str:
     text = _text(value)
-    if text and not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError
+    if text:
+        redis_url.parse(text)
     return text
 
 
@@ -197,7 +198,7 @@ _KEYS: dict[str, _Key] = {
     "owner": _Key("owner", getpass.getuser, _name, "a name without spaces, ':', '*', '?', '/'"),
     "roots": _Key("roots", _default_roots, _paths, f"a list of paths, each {_PATH}"),
     "log_level": _Key("log_level", lambda: "INFO", _level, "DEBUG, INFO, WARNING or ERROR"),
-    "redis.url": _Key("redis_url", str, _url, "'' (embedded) or redis://, rediss://, unix://"),
+    "redis.url": _Key("redis_url", str, _url, "'' (embedded) or an address of Redis"),
     "redis.prefix": _Key("redis_prefix", lambda: "gm", _name, "a name without ':' or spaces"),
     "redis.server": _Key("redis_server", str, _text, "path of a redis-server or valkey-server"),
     "workers.tick_seconds": _Key("tick_seconds", lambda: 1.0, _seconds, "seconds, 0.05 to 86400"),
@@ -252,8 +253,11 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
         origin, raw = given[name]
         try:
             values[key.attribute] = key.read(raw)
-        except (ValueError, KeyError, TypeError):
-            faults.append(f"{origin}: got {raw!r}; accepted: {key.accepted}")
+        except (ValueError, KeyError, TypeError) as error:
+            if key.read is _url and isinstance(raw, str):  # it says more; and no password
+                faults.append(f"{origin}: got {redis_url.shown(raw)!r}: {error}")
+            else:
+                faults.append(f"{origin}: got {raw!r}; accepted: {key.accepted}")
     if faults:
         raise BadSettings(faults)
     return Settings(**values, backends=backends, source=str(path or ""))

@@ -6,6 +6,7 @@
 
     P:schema                 schema version of all below
     P:epoch                  random id of this life of the store
+    P:life                   which server this epoch began with, "RUN_ID HISTORY ADDRESS"
     P:journaled              hash: journal -> mark of its last record that was applied
     P:owners                 set: owners that have an inbox
     P:inbox:O                stream: commands from clients, deleted when taken in

@@ -12,3 +12,5 @@ from gangamon.store.lanes import Lanes
 
 class RedisStore(Intake, Claims, Commits, Lanes, Growth, Dead):
     """See ``protocols.JobStore``. One per process; safe between threads and across forks."""
+
+    serves = True

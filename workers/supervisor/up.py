@@ -234,13 +234,10 @@ def _supervisord(places: Places, environment: dict[str, str]) -> subprocess.Pope
 
 def _reach(settings: Settings) -> None:
     """A Redis that is configured must answer before anything is started that needs it."""
-    from kombu import Connection
     from kombu.exceptions import OperationalError
 
     try:
-        with Connection(
-            redis_server.kombu_url(settings.redis_url), connect_timeout=5
-        ) as connection:
+        with redis_server.broker(settings.redis_url) as connection:
             connection.ensure_connection(max_retries=1, timeout=10)
     except (OperationalError, OSError) as error:
         raise BadInput(
