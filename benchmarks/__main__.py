@@ -51,6 +51,14 @@ NAMES = {
         "benchmarks.torture.run",
         "50,000 jobs under kill -9 of all there is (--minutes N, --jobs N, --seed N, --emptied)",
     ),
+    "failover": (
+        "benchmarks.failover",
+        "the Redis master killed under load, with Sentinel (--jobs N, --seed N, --json FILE)",
+    ),
+    "rolling": (
+        "benchmarks.rolling",
+        "all workers restarted one after the other during live jobs (--jobs N, --json FILE)",
+    ),
     "killed": (
         "benchmarks.killed.run",
         "kill -9 of a session while its subjobs change (--kills N, --subjobs N, --seed N)",

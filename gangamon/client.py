@@ -25,6 +25,7 @@ from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, StoreUnavailable
 from gangamon.protocols import DeadLetter, Finding, Lag, LaneRecord, Master
 from gangamon.settings import Settings
+from gangamon.store import acl
 from gangamon.store.inbox import ClientStore, parse_json
 from gangamon.store.spool import Spool
 
@@ -176,6 +177,11 @@ class Client:
     def notifiers() -> tuple[str, ...]:
         """Likewise."""
         return postprocess.notifiers()
+
+    @staticmethod
+    def redis_acl(prefix: str, owners: Sequence[str]) -> list[acl.Rule]:
+        """The Redis users of a cell, one for each role. BadInput."""
+        return acl.rules(prefix, owners)
 
     def examine(self, lane: Lane) -> Iterator[Finding]:
         """Try a lane's backend for real, from this process. BadInput: there is no such backend, or

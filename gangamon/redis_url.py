@@ -144,7 +144,9 @@ def shown(text: str) -> str:
 def _check(scheme: str, options: dict[str, str]) -> None:
     accepted = [*_ANY, *(_TLS if scheme in TLS else ()), *(_SENTINEL if scheme in SENTINEL else ())]
     if unknown := sorted(set(options) - set(accepted)):
-        raise ValueError(f"{unknown[0]}= is unknown; accepted of {scheme}://: {', '.join(accepted)}")
+        raise ValueError(
+            f"{unknown[0]}= is unknown; accepted of {scheme}://: {', '.join(accepted)}"
+        )
     if scheme in SENTINEL and not options.get("master"):
         raise ValueError(
             f"no master; accepted: {scheme}://host:26379,.../0?master=NAME, the name "
@@ -153,7 +155,7 @@ def _check(scheme: str, options: dict[str, str]) -> None:
     for name in FILES:
         path = options.get(name, "")
         if path and not (os.path.isabs(path) and os.access(path, os.R_OK)):
-            raise ValueError(f"{name}={path}; accepted: the absolute path of a file that I can read")
+            raise ValueError(f"{name}={path}; accepted: an absolute path that can be read")
 
 
 def _host(text: str, default: int) -> tuple[str, int]:

@@ -16,6 +16,14 @@ from gangamon.store.connection import translated
 STRIKES = 5
 
 
+def new_token(queue: str) -> str:
+    """Random. That of an owner's stage begins with the owner, so that an ACL can hold the owner's
+    workers to their own claims."""
+    token = secrets.token_hex(8)
+    kind, _, owner = queue.partition(".")
+    return token if kind == "poll" else f"{owner}:{token}"
+
+
 class Claims(StoreBase):
     """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, next_in_line, renew,
     begun, abandon, postpone, drop, hasten, rescue."""
@@ -27,7 +35,7 @@ class Claims(StoreBase):
     def claim(
         self, queue: str, members: int, lease: float, slots: int, polite: Polite | None = None
     ) -> Claim | None:
-        token = secrets.token_hex(8)
+        token = new_token(queue)
         if queue.startswith("poll."):
             answer = self._claim_poll(token, queue, members, lease, slots, polite or Polite(slots))
         else:

@@ -88,8 +88,11 @@ def translated(url: str) -> Iterator[None]:
 
 def check_schema(connection: redis.Redis, keys: Keys) -> None:
     """Begin or check the schema; SchemaMismatch if the store is newer than this version."""
-    connection.set(keys.of("schema"), SCHEMA, nx=True)
-    found = int(str(connection.get(keys.of("schema"))))
+    found_text = connection.get(keys.of("schema"))  # an owner's worker may only read it
+    if found_text is None:
+        connection.set(keys.of("schema"), SCHEMA, nx=True)
+        found_text = connection.get(keys.of("schema"))
+    found = int(str(found_text))
     if found > SCHEMA:
         raise SchemaMismatch(
             f"the store has schema {found}; this gangamon knows up to {SCHEMA}: update gangamon"

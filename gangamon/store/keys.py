@@ -35,7 +35,8 @@
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore
     P:slots:ep:ENDPOINT      sorted set: the same for all lanes of one endpoint of a backend
     P:wants:P:slots:ep:...   sorted set: Q -> since when it waits for a slot of that endpoint, ms
-    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER
+    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER; the
+                             token of an owner's stage is O:RANDOM
     P:lane:LANE              hash: interval, query, failures, asked_at, error, turn, paused,
                              probe_at, open_until
     P:budget:LANE            hash: tokens, at: the lane's token bucket; rate, burst: its measures
@@ -43,6 +44,7 @@
     P:lags:LANE              list: the last detection lags, seconds; LAG:INTERVAL where the job
                              had been asked about before
     P:tick                   string: second of the last tick
+    P:celery:...             Celery's own: queues, what is unacknowledged, bindings
 
 Members: a batch is ``O:R:M:N``, a job's fetch ``O:R:M:SUB@ATTEMPT``, a master's stage
 ``O:R:M@ATTEMPT``. Names of owners hold no ``:``.

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import redis
@@ -29,15 +30,14 @@ class Sentries:
     """``start`` all; ``kill`` the master; ``mend``: start again what was killed, as replicas of
     whoever is the master now. As ``PrivateRedis`` to those who only connect."""
 
-    def __init__(self, folder: Path, more: str = "", login: str = "", aclfile: str = "") -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         self._sockets = tempfile.mkdtemp(prefix="gm-")
         self._binary = str(redis_server.find(settings.load({})).path)
         self._processes: dict[int, subprocess.Popen[bytes]] = {}
-        *self.servers, self._s1, self._s2, self._s3 = _ports(6)
-        self.sentinels = [self._s1, self._s2, self._s3]
-        self.process: subprocess.Popen[bytes] | None = None
+        ports = _ports(6)
+        self.servers, self.sentinels = ports[:3], ports[3:]
 
     @property
     def url(self) -> str:
@@ -68,15 +68,14 @@ class Sentries:
         self._kill(port)
         return port
 
-    def kill_losing(self, wrote: float, pause: object) -> int:
-        """As when the power of all fails but for the master's last word to its clients: the
-        replicas stand still while the master goes on (``pause`` is called), then it dies, and they
-        come back from their own files. Its port."""
+    def kill_losing(self, wait: Callable[[], object]) -> int:
+        """The replicas stand still while the master goes on (``wait`` is called), then it dies;
+        they do so too, with all that they had not read, and come back from their own files."""
         port = self.master()
         others = [other for other in self.servers if other != port and other in self._processes]
         for other in others:
             os.kill(self._processes[other].pid, signal.SIGSTOP)
-        pause()  # type: ignore[operator]
+        wait()
         self._kill(port)
         for other in others:
             self._kill(other)
@@ -184,7 +183,7 @@ def _answers(port: int) -> bool:
 
 
 def _ports(count: int) -> list[int]:
-    """Free ones, below those that the kernel gives to outgoing connections."""
+    """Free ones."""
     held = []
     try:
         while len(held) < count:

@@ -1,6 +1,6 @@
 -- Apply the steps of one master's jobs and release one member of a claim.
 -- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
---      10 due fetch  11 due merge  12 queues  13 strikes  14 batch ('' = a fetch)
+--      10 due fetch  11 due merge  12 queues  13 strikes  14 batch (of a fetch: none there)
 --      15 dead  16 epoch  17 due grow
 -- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 '1': on the grid of that interval
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue  9 grow queue
@@ -80,7 +80,7 @@ if held then
     local due = now + interval
     if ARGV[4] == '1' then due = (math.floor(now / interval) + 1) * interval end
     redis.call('ZADD', KEYS[4], due, ARGV[2])
-    if KEYS[14] ~= '' and redis.call('EXISTS', KEYS[14]) == 1 then
+    if redis.call('EXISTS', KEYS[14]) == 1 then
       redis.call('HSET', KEYS[14], 'every', interval)
     end
   end
