@@ -255,7 +255,7 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
             values[key.attribute] = key.read(raw)
         except (ValueError, KeyError, TypeError) as error:
             if key.read is _url and isinstance(raw, str):  # it says more; and no password
-                faults.append(f"{origin}: got {redis_url.shown(raw)!r}: {error}")
+                faults.append(f"{origin}: got {redis_url.shown(raw)!r}; {error}")
             else:
                 faults.append(f"{origin}: got {raw!r}; accepted: {key.accepted}")
     if faults:

@@ -35,8 +35,11 @@ STAGES = ("fetch", "merge", "check", "notify", "grow")
 #: the answers of remote control. Shared by all workers; messages hold ids only.
 _CELERY = ("unacked*", "_kombu.binding.*", "*.reply.celery.pidbox*", "*.celery.pidbox*")
 
+#: After the name of a queue of Celery that has priorities: a character that is in no owner's name.
+_RANKS = "[^a-zA-Z0-9_.@+-]*"
+
 #: Commands that no process of the service has need of: KEYS, FLUSHALL, CONFIG, MONITOR, ...
-_SERVICE = "+@all -@dangerous -@admin +info -function -select +select|0"
+_SERVICE = "+@all -@dangerous -@admin +info -function"
 _READ = (
     "+get +hget +hmget +hgetall +hkeys +hlen +smembers +zrange +zrangebyscore +zcard +zcount "
     "+zscore +lrange +llen +xrange +xrevrange +xread +xlen +xinfo|stream +exists +time"
@@ -98,7 +101,9 @@ def _worker(prefix: str, owner: str) -> list[str]:
              if family not in ("inbox", "taken", "repo")]  # fmt: skip
     write += [f"{family}:{stage}.{owner}" for family in QUEUES for stage in STAGES]
     write += ["leases", "queues", "dead", "ended"]
-    write += [f"celery:{queue}.{owner}*" for queue in ("transfer", "merge")]
+    write += [
+        f"celery:{queue}.{owner}{tail}" for queue in ("transfer", "merge") for tail in ("", _RANKS)
+    ]
     write += [f"celery:{tail}" for tail in _CELERY]
     read = ["schema", "epoch", "life", f"repo:{owner}:*"]
     return [

@@ -46,7 +46,7 @@ class Service:
         app: str = "workers.app",
         url: str = "",
         more: Mapping[str, str] | None = None,
-        redis: Sentries | None = None,
+        redis: Sentries | PrivateRedis | None = None,
     ) -> None:
         self.folder = folder
         self.state = folder / "state"
