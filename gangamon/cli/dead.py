@@ -16,7 +16,7 @@ from gangamon.cli.table import table
 from gangamon.domain.command import Retry
 from gangamon.errors import BadInput
 from gangamon.protocols import DeadLetter
-from gangamon.views.text import moment
+from gangamon.views.text import moment, plain
 
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 REPOSITORY = click.option("--repository", help="Only those of this repository id.")
@@ -64,7 +64,8 @@ def show(job: str, repository: str | None, as_json: bool) -> None:
         return
     for letter in found:
         click.echo(f"job {letter.fqid} ({letter.stage}), {moment(letter.at)}")
-        click.echo(f"  {letter.reason}")
+        for line in letter.reason.splitlines():
+            click.echo(f"  {plain(line)}")
 
 
 @dead.command()
