@@ -176,7 +176,7 @@ def test_nobody_comes_in_without_a_login(service: Guarded) -> None:
 def test_a_command_about_another_owners_job_is_refused(
     service: Guarded, ended: LocalMaster
 ) -> None:
-    """bob's commands name alice's repository and job: what they reach is bob's, and that is none."""
+    """bob's commands name alice's repository and job: what they reach is bob's: none."""
     bob = service.session("bob")
     stream = Watch(bob, REPOSITORY)
     bob.submit(enqueue(1, "forged", 1, workspace=str(ended.workspace)))
@@ -268,3 +268,71 @@ def _waiting(service: Guarded) -> int:
 def _jobs(service: Guarded) -> dict[str, str]:
     found: dict[str, str] = service.redis.connection().hgetall(f"gm:m:{OWNER}:{REPOSITORY}:1:state")  # type: ignore[assignment]
     return found
+
+
+def test_no_credential_comes_into_redis_or_the_journal(
+    service: Guarded, ended: LocalMaster
+) -> None:
+    """A proxy is named by its path. After a job that has one has come and ended, its content is in
+    no key, no message, no line of the journal or of a log; nor is any password of Redis."""
+    proxy = service.data / "x509up"
+    proxy.write_text(f"-----BEGIN PRIVATE KEY-----\n{MARK}\n-----END PRIVATE KEY-----\n")
+    proxy.chmod(0o600)
+    master = LocalMaster(service.data, 2, 10)
+    watch = Watch(service.session(), REPOSITORY)
+    lane = ""
+    try:
+        master.run(spread=0.1, length=0.1)
+        for command in master.commands(REPOSITORY):
+            command = replace(command, lane=replace(command.lane, credential=str(proxy)))
+            lane = str(command.lane)
+            watch.client.submit(command)
+        watch.until(lambda: watch.finals(2), 120, "the master ends")
+    finally:
+        master.close()
+    connection = service.redis.connection()
+    keys = list(connection.scan_iter(count=1000))
+    assert any(lane in key for key in keys), "nothing named the proxy"
+    secrets = [path.read_text() for path in service.secrets.iterdir()]
+    files = [p for where in ("state", "logs") for p in (service.folder / where).rglob("*")]
+    assert any(p.is_file() and proxy.name.encode() in p.read_bytes() for p in files)
+    for secret in (MARK, *secrets):
+        word = secret.encode()
+        assert [key for key in keys if word in key.encode() + _dumped(connection, key)] == []
+        assert [p for p in files if p.is_file() and word in p.read_bytes()] == []
+
+
+def _dumped(connection: redis.Redis, key: str) -> bytes:
+    """All that a key holds, as text."""
+    kind = str(connection.type(key))
+    read: dict[str, Callable[[], Any]] = {
+        "string": lambda: connection.get(key),
+        "hash": lambda: connection.hgetall(key),
+        "set": lambda: connection.smembers(key),
+        "zset": lambda: connection.zrange(key, 0, -1),
+        "list": lambda: connection.lrange(key, 0, -1),
+        "stream": lambda: connection.xrange(key),
+        "none": lambda: "",
+    }
+    return str(read[kind]()).encode()
+
+
+def test_a_hostile_name_is_harmless_at_the_terminal(service: Guarded, ended: LocalMaster) -> None:
+    """A job's name and a refusal with terminal sequences: shown as text, each on its line."""
+    name = "\x1b]0;owned\x07\x1b[2J\x9b31m\nroot@host# \u202egpj"
+    workspace = service.data / "h"
+    workspace.mkdir()
+    watch = Watch(service.session(), REPOSITORY)
+    command = replace(enqueue(1, "hostile", 66, workspace=str(workspace)), name=name)
+    watch.client.submit(command)
+    watch.until(lambda: any(u.ack for u in watch.updates if u.ack), 120, "an answer")
+    variables = service.variables(service.folder / "state-cli")
+    variables["GANGAMON_REDIS_URL"] = service.as_(f"gangamon-client-{OWNER}")
+    ran = CliRunner().invoke(main, ["status"], env=variables)
+    assert ran.exit_code == 0, ran.output
+    (line,) = [line for line in ran.output.splitlines() if line.startswith("job 66 ")]
+    assert r"\x1b]0;owned\x07\x1b[2J\x9b31m\nroot@host# \u202egpj" in line
+    for option in (["why", name], ["why", "66", "--repository", name]):
+        ran = CliRunner().invoke(main, option, env=variables)
+        assert ran.exit_code == 2
+        assert not any(mark in ran.output for mark in "\x1b\x07\x9b\u202e")
