@@ -25,11 +25,9 @@ class StoreBase:
     def __init__(self, url: str, prefix: str = "gm", connection: redis.Redis | None = None) -> None:
         self.url = url
         self.keys = Keys(prefix)
-        life = (
-            Life(self.keys, text("succeed"), redis_url.parse(url).sentinel) if self.serves else None
-        )
         if connection is None:
-            connection = connect(url, met=life.met if life else None)
+            life = Life(self.keys, text("succeed"), redis_url.parse(url).sentinel)
+            connection = connect(url, met=life.met if self.serves else None)
         self._redis = connection
         self._scripts = Scripts(self._redis)
         self._checked = False

@@ -4,7 +4,8 @@ ACL file, and what is forged, hostile or another owner's is refused."""
 from __future__ import annotations
 
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 

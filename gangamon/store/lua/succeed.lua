@@ -7,8 +7,6 @@
 --      8 inbox key prefix  9 ms that the clocks of two servers may differ
 -- Returns claims taken back, or -1: another was first.
 if (redis.call('GET', KEYS[1]) or '') ~= ARGV[1] then return -1 end
-redis.call('SET', KEYS[1], ARGV[2])
-redis.call('SET', KEYS[2], ARGV[3])
 local now, count = now_ms(), 0
 for _, token in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   local claim = ARGV[4] .. token
@@ -38,4 +36,6 @@ local function beyond(key)
 end
 for _, name in ipairs(redis.call('SMEMBERS', KEYS[4])) do beyond(ARGV[7] .. name) end
 for _, owner in ipairs(redis.call('SMEMBERS', KEYS[5])) do beyond(ARGV[8] .. owner) end
+redis.call('SET', KEYS[2], ARGV[3])
+redis.call('SET', KEYS[1], ARGV[2]) -- last: where this script fails, the next one does it all
 return count
