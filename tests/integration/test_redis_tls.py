@@ -50,17 +50,20 @@ class Terminator:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, raw: socket.socket) -> None:
-        with contextlib.suppress(OSError), self._context.wrap_socket(raw, server_side=True) as tls:
-            with socket.socket(socket.AF_UNIX) as inner:
-                inner.connect(str(self._target))
-                tls.settimeout(0.02)
-                inner.settimeout(0.02)
-                while True:
-                    for source, sink in ((tls, inner), (inner, tls)):
-                        with contextlib.suppress(TimeoutError):
-                            if not (data := source.recv(65536)):
-                                return
-                            sink.sendall(data)
+        with (
+            contextlib.suppress(OSError),
+            self._context.wrap_socket(raw, server_side=True) as tls,
+            socket.socket(socket.AF_UNIX) as inner,
+        ):
+            inner.connect(str(self._target))
+            tls.settimeout(0.02)  # a look at one side, then at the other
+            inner.settimeout(0.02)
+            while True:
+                for source, sink in ((tls, inner), (inner, tls)):
+                    with contextlib.suppress(TimeoutError):
+                        if not (data := source.recv(65536)):
+                            return
+                        sink.sendall(data)
 
 
 @pytest.fixture(scope="module")
