@@ -29,13 +29,12 @@ ALONE = 1.5
 
 
 def planned(jobs: int, masters: int, seed: int, folder: Path) -> Plan:
-    """Jobs come and end all the time, and the last master when both fail-overs are over."""
+    """Jobs come and end all the time, also when both fail-overs are over."""
     arrive = max(40.0, jobs / 60)
     return Plan(
         jobs=jobs,
         masters=masters,
         arrive=arrive,
-        after=arrive + 30.0,
         mean=12.0,
         failovers=2,
         seed=seed,
@@ -85,7 +84,7 @@ def failover(plan: Plan, said: Callable[[str], None] = lambda _: None) -> Outcom
             said(f"{run.now():6.1f} s  the server that died follows the new master")
             if not ready:
                 raise AssertionError("no load")
-        quiet = plan.after + 120 + 0.02 * plan.jobs
+        quiet = plan.arrive + 120 + 0.02 * plan.jobs
         well = run.until(run.ended, quiet) and run.until(run.drained, 60)
         outcome = run.verdict()
         outcome.faults += fetched.faults()

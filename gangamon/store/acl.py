@@ -33,10 +33,10 @@ STAGES = ("fetch", "merge", "check", "notify", "grow")
 
 #: What Celery's transport needs of its own beside the queues: what is not acknowledged, bindings,
 #: the answers of remote control. Shared by all workers; messages hold ids only.
-_CELERY = ("unacked*", "_kombu.binding.*", "*.reply.celery.pidbox*", "*.celery.pidbox*")
+_CELERY = ("unacked*", "_kombu.*", "*.reply.celery.pidbox*", "*.celery.pidbox*")
 
 #: After the name of a queue of Celery that has priorities: a character that is in no owner's name.
-_RANKS = "[^a-zA-Z0-9_.@+-]*"
+_RANKS = "[^-a-zA-Z0-9_.@+]*"
 
 #: Commands that no process of the service has need of: KEYS, FLUSHALL, CONFIG, MONITOR, ...
 _SERVICE = "+@all -@dangerous -@admin +info -function"

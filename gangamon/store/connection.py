@@ -62,7 +62,9 @@ def connect(
             **({"ssl": True, **address.tls()} if secured else {}),
         },
     )
-    client: redis.Redis = sentinels.master_for(address.master, ssl=secured, **options)
+    client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
+        address.master, ssl=secured, **options
+    )
     return client
 
 

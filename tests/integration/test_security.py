@@ -45,6 +45,11 @@ class Guarded(Service):
         server = PrivateRedis(folder / "redis", ADMIN, ["--aclfile", str(file)])
         super().__init__(folder, redis=server)
 
+    def close(self) -> None:
+        for entry in self.redis.connection().acl_log():
+            print(entry["username"], entry["reason"], entry["context"], entry["object"])
+        super().close()
+
     def as_(self, user: str) -> str:
         """The setting of a process that is this user."""
         return f"unix://{user}@{self.redis.socket}?password_file={self.secrets / user}"  # type: ignore[union-attr]
