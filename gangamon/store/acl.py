@@ -31,6 +31,10 @@ OWNED = {
 QUEUES = ("due", "slots", "tries", "strikes")
 STAGES = ("fetch", "merge", "check", "notify", "grow")
 
+#: Families that a poll writes, whose jobs they are.
+_POLLED = ("m", "b", "updates", "claim", "grown", *QUEUES, "ring", "wants", "lane", "budget",
+           "calls", "lags")  # fmt: skip
+
 #: What Celery's transport needs of its own beside the queues: what is not acknowledged, bindings,
 #: the answers of remote control. Shared by all workers; messages hold ids only.
 _CELERY = ("unacked*", "_kombu.*", "*.reply.celery.pidbox*", "*.celery.pidbox*")
@@ -72,7 +76,8 @@ def rules(prefix: str, owners: Iterable[str]) -> list[Rule]:
     if bad := [name for name in names if not re.fullmatch(r"[\w.@+-]+", name)]:
         raise BadInput([f"owner: got {bad[0]!r}; accepted: letters, digits and . _ @ + -"])
     found = [
-        Rule("gangamon-service", "tick, beat and poll workers", _service(prefix)),
+        Rule("gangamon-tick", "beat and the workers that tick", _tick(prefix)),
+        Rule("gangamon-poll", "the poll workers", _poll(prefix)),
         Rule("gangamon-reader", "the job page and the command line of who looks after it all",
              [*_reading(prefix, None), *f"{_READ} {_SESSION}".split()]),
         Rule("gangamon-metrics", "metrics: counts, and Redis's own INFO",
@@ -91,8 +96,22 @@ def rules(prefix: str, owners: Iterable[str]) -> list[Rule]:
     return found
 
 
-def _service(prefix: str) -> list[str]:
+def _tick(prefix: str) -> list[str]:
     return [f"~{prefix}:*", "allchannels", *_SERVICE.split()]
+
+
+def _poll(prefix: str) -> list[str]:
+    """All but what commands bring: inboxes, what was taken in, roots, the epoch."""
+    write = [*(f"{family}:*" for family in _POLLED), "leases", "queues", "dead", "ended"]
+    write += [f"celery:{queue}.*" for queue in ("poll", "transfer", "merge")]
+    write += [f"celery:{tail}" for tail in _CELERY]
+    read = ["schema", "epoch", "life", "repo:*", "masters:*"]
+    return [
+        *(f"~{prefix}:{tail}" for tail in write),
+        *(f"%R~{prefix}:{tail}" for tail in read),
+        "allchannels",
+        *_SERVICE.split(),
+    ]
 
 
 def _worker(prefix: str, owner: str) -> list[str]:

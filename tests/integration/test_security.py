@@ -55,8 +55,9 @@ class Guarded(Service):
         return f"unix://{user}@{self.redis.socket}?password_file={self.secrets / user}"  # type: ignore[union-attr]
 
     def _launch(self, name: str) -> None:
-        mine = name.partition("-")[0] in ("transfer", "merge")
-        self.url = self.as_(f"gangamon-worker-{OWNER}" if mine else "gangamon-service")
+        kind = name.partition("-")[0]
+        roles = {"transfer": f"worker-{OWNER}", "merge": f"worker-{OWNER}", "poll": "poll"}
+        self.url = self.as_(f"gangamon-{roles.get(kind, 'tick')}")
         super()._launch(name)
 
     def session(self, owner: str = OWNER) -> Client:
@@ -107,20 +108,26 @@ def test_a_job_runs_through_the_roles(service: Guarded, ended: LocalMaster) -> N
     assert not log, [(e["username"], e["reason"], e["object"]) for e in log]
 
 
-#: user -> what it must not do, each a command on a key of another, or one that is nobody's.
-_OTHERS = [
-    ("XADD", "gm:inbox:bob", "*", "c", "{}"),
-    ("XADD", f"gm:updates:bob:{REPOSITORY}", "*", "k", "t"),
-    ("HGETALL", f"gm:m:bob:{REPOSITORY}:1"),
-    ("HSET", f"gm:m:bob:{REPOSITORY}:1:state", "0", "x"),
-    ("XRANGE", f"gm:updates:bob:{REPOSITORY}", "-", "+"),
-    ("DEL", "gm:epoch"),
-    ("SET", "gm:epoch", "mine"),
+_DANGEROUS = [
     ("FLUSHALL",),
     ("CONFIG", "GET", "*"),
     ("KEYS", "*"),
     ("ACL", "LIST"),
     ("SHUTDOWN", "NOSAVE"),
+]
+_NOBODYS = [
+    ("DEL", "gm:epoch"),
+    ("SET", "gm:epoch", "mine"),
+    ("XADD", "gm:inbox:bob", "*", "c", "{}"),
+    ("SET", "another:cell", "x"),
+    *_DANGEROUS,
+]
+_OTHERS = [
+    ("XADD", f"gm:updates:bob:{REPOSITORY}", "*", "k", "t"),
+    ("HGETALL", f"gm:m:bob:{REPOSITORY}:1"),
+    ("HSET", f"gm:m:bob:{REPOSITORY}:1:state", "0", "x"),
+    ("XRANGE", f"gm:updates:bob:{REPOSITORY}", "-", "+"),
+    *_NOBODYS,
 ]
 _OWN = [
     ("XADD", f"gm:updates:{OWNER}:{REPOSITORY}", "*", "k", "t"),
@@ -131,6 +138,7 @@ _OWN = [
     ("EVAL", "return redis.call('DEL', 'gm:epoch')", "0"),
     ("PUBLISH", "celery", "x"),
 ]
+#: user -> what it must not do, each a command on a key of another, or one that is nobody's.
 REFUSED = {
     f"gangamon-client-{OWNER}": [*_OTHERS, *_OWN],
     "gangamon-reader": [
@@ -149,8 +157,13 @@ REFUSED = {
         ("HGETALL", "gm:claim:0123456789abcdef"),
         ("EVAL", f"return redis.call('DEL', 'gm:m:bob:{REPOSITORY}:1')", "0"),
     ],
-    "gangamon-service": [one for one in _OTHERS if one[0] in ("FLUSHALL", "CONFIG", "KEYS", "ACL")]
-    + [("SHUTDOWN", "NOSAVE"), ("SET", "another:cell", "x")],
+    "gangamon-poll": [
+        *_NOBODYS,
+        ("ZADD", f"gm:taken:{OWNER}", "0", "x"),
+        ("HSET", f"gm:repo:{OWNER}:{REPOSITORY}", "roots", '["/"]'),
+        ("LPUSH", "gm:celery:tick", "x"),
+    ],
+    "gangamon-tick": [*_DANGEROUS, ("SET", "another:cell", "x")],
     "gangamon-flower": [*_OTHERS, *_OWN[:4], ("LPUSH", "gm:celery:tick", "x")],
     "gangamon-sentinel": [*_OTHERS, ("GET", "gm:epoch")],
     "gangamon-replica": [*_OTHERS, ("GET", "gm:epoch")],
