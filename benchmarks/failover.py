@@ -30,7 +30,7 @@ ALONE = 1.5
 
 def planned(jobs: int, masters: int, seed: int, folder: Path) -> Plan:
     """Jobs come and end all the time, also when both fail-overs are over."""
-    arrive = max(40.0, jobs / 60)
+    arrive = max(25.0, jobs / 60)
     return Plan(
         jobs=jobs,
         masters=masters,

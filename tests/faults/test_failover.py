@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.failover import failover, planned
 
-JOBS = 1200
+JOBS = 1000
 
 
 @pytest.mark.timeout(900)

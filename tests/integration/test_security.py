@@ -249,7 +249,7 @@ def test_a_forged_task_message_has_no_effect(
         service.messages().send_task(
             f"gangamon.{task}", args=("x",), kwargs=arguments, queue=queue, ignore_result=True
         )
-    until(lambda: not _waiting(service), 120, "the messages are taken")
+    until(lambda: _idle(service), 120, "the messages are done with")
     assert _jobs(service) == before
 
 
@@ -276,6 +276,17 @@ def test_a_pickle_is_not_opened(service: Guarded, tmp_path: Path) -> None:
         lambda: service.said("transfer")[-2000:],
     )  # fmt: skip
     assert not trace.exists()
+
+
+def _idle(service: Guarded) -> bool:
+    """Nothing waits for the two workers, and they have nothing in hand."""
+    if _waiting(service):
+        return False
+    asked = service.messages().control.inspect(["transfer@test", "poll@test"], timeout=5)
+    answers = [
+        answer for kind in (asked.reserved(), asked.active()) for answer in (kind or {}).values()
+    ]
+    return len(answers) == 4 and not any(answers)
 
 
 def _waiting(service: Guarded) -> int:
