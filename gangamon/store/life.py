@@ -44,11 +44,15 @@ class Life:
             connection.send_command(*words)
             return connection.read_response()
 
-        replication = _fields(ask("INFO", "replication"))
-        if replication.get("role") != "master":
+        try:
+            told = _fields(ask("INFO", "replication")) | _fields(ask("INFO", "server"))
+        except ResponseError as error:
+            log.warning("INFO is refused, so a fail-over of Redis is not noticed: %s", error)
+            return
+        if told.get("role") != "master":
             return  # it takes no writes
-        run = _fields(ask("INFO", "server"))["run_id"]
-        history = f"{replication['master_replid2']}:{replication['second_repl_offset']}"
+        run = told["run_id"]
+        history = f"{told.get('master_replid2', '')}:{told.get('second_repl_offset', '-1')}"
         address = f"{connection.host}:{connection.port}" if self._named else ""
         before = str(ask("GET", self._keys.of("life")) or "")
         mark = f"{run} {history} {address}"
