@@ -83,7 +83,6 @@ class Commits(StoreBase):
             self.keys.of("strikes", queue),
             self.keys.of("b", member),  # of a fetch there is none
             self.keys.of("dead"),
-            self.keys.of("epoch"),
             self.keys.due(growing),
         ]
         args: list[str | int | float] = [
@@ -97,6 +96,7 @@ class Commits(StoreBase):
             merge,
             growing,
             "" if grow is None else str(round(grow * 1000)),
+            self.keys.of("epoch"),
         ]
         for change in changes:
             before, after = change.before, change.step.job
