@@ -15,6 +15,13 @@ from gangamon.protocols.backend import (
     Limits,
     PollItem,
 )
+from gangamon.protocols.census import (
+    Budget,
+    Census,
+    Histogram,
+    LaneCensus,
+    QueueCensus,
+)
 from gangamon.protocols.output import (
     Checker,
     CheckOrder,
@@ -46,6 +53,7 @@ from gangamon.protocols.store import (
     Outcome,
     Polite,
     Rescued,
+    Written,
 )
 
 __all__ = [
@@ -55,6 +63,8 @@ __all__ = [
     "Asked",
     "Backend",
     "Batch",
+    "Budget",
+    "Census",
     "Change",
     "CheckOrder",
     "Checker",
@@ -70,9 +80,11 @@ __all__ = [
     "Fetcher",
     "Finding",
     "Growing",
+    "Histogram",
     "JobStore",
     "Journal",
     "Lag",
+    "LaneCensus",
     "LaneRecord",
     "Limits",
     "Manifest",
@@ -85,6 +97,8 @@ __all__ = [
     "PollItem",
     "PostProcessor",
     "Push",
+    "QueueCensus",
     "Rescued",
     "TaskQueue",
+    "Written",
 ]

@@ -24,6 +24,7 @@ from gangamon.protocols import (
     JobStore,
     Master,
     Notifier,
+    Written,
 )
 from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
@@ -107,7 +108,10 @@ class Fetch:
         self._tell(wanted, fetched, step.job)
         changes = [Change(sub, job, step)]
         grow = self._grows(master)
-        done = self._store.commit(claim.token, member, master, changes, None, grow=grow)
+        brought = Written(fetched.files, fetched.bytes)
+        done = self._store.commit(
+            claim.token, member, master, changes, None, grow=grow, brought=brought
+        )
         self._dispatcher.push(done.due)
         return done.applied
 

@@ -12,7 +12,7 @@ from gangamon.domain.effect import Stage, following
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost, TransientError
-from gangamon.protocols import JobStore, Master
+from gangamon.protocols import JobStore, Master, Written
 from gangamon.services.due import Dispatcher
 from gangamon.services.hold import held
 from gangamon.services.leases import LeaseKeeper
@@ -42,6 +42,10 @@ class MasterStage(ABC):
     @abstractmethod
     def work(self, master: Master) -> Mapping[str, Any]:
         """Do it; the result, as json. TransientError: later again."""
+
+    def written(self, result: Mapping[str, Any]) -> Written:
+        """What a result says that ``work`` has written."""
+        return Written()
 
     def failure(self, master: Master, reason: str) -> Mapping[str, Any]:
         """The result of a stage that was given up."""
@@ -100,7 +104,8 @@ class MasterStage(ABC):
         final = None
         if following(self.stage) is None:
             final = verdict(master, {**master.results, self.stage.value: result})
-        done = self.store.commit_stage(token, member, master, self.stage, result, final)
+        written = self.written(result)
+        done = self.store.commit_stage(token, member, master, self.stage, result, final, written)
         self._dispatcher.push(done.due)
         return done.applied
 

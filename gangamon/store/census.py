@@ -1,0 +1,173 @@
+"""A census of the cell: what is waiting, under way, and counted. Nothing here writes.
+
+Its cost grows with the lanes and the owners, not with the jobs: four round trips, none of which
+holds Redis for long.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, cast
+
+import redis
+
+from gangamon.domain.lane import Lane
+from gangamon.protocols import Budget, Census, LaneCensus, QueueCensus
+from gangamon.store.base import StoreBase
+from gangamon.store.connection import translated
+from gangamon.store.counted import Counted
+from gangamon.store.lanes import lane_record
+
+#: Calls that are sent at once: some 2 ms of Redis.
+CALLS = 1000
+
+
+class Censuses(StoreBase):
+    """What a client may read of the whole cell."""
+
+    def census(self) -> Census:
+        """Raises StoreUnavailable."""
+        keys = self.keys
+        with translated(self.url):
+            answers = self._redis.pipeline(transaction=False)
+            answers.time()
+            answers.get(keys.of("epoch"))
+            answers.get(keys.of("tick"))
+            answers.smembers(keys.of("queues"))
+            answers.smembers(keys.of("owners"))
+            answers.hgetall(keys.of("counted"))
+            answers.zcard(keys.of("leases"))
+            answers.hlen(keys.of("dead"))
+            (seconds, micro), epoch, tick, queues, owners, fields, leases, dead = answers.execute()
+            now = seconds * 1000 + micro // 1000
+            expired = int(cast(Any, self._redis.zcount(keys.of("leases"), "-inf", now)))
+            server = self._server()
+            lanes = sorted(queue[5:] for queue in queues if queue.startswith("poll."))
+            stages = sorted(queue for queue in queues if not queue.startswith("poll."))
+            inboxes = self._each([["XLEN", keys.inbox(owner)] for owner in sorted(owners)])
+            celery = _celery_queues(lanes, stages)
+            messages = self._each([["LLEN", keys.of("celery", name)] for name in celery])
+            counted = Counted(fields)
+            return Census(
+                at=now / 1000,
+                epoch=epoch or "",
+                tick_age=None if tick is None else max(0.0, now / 1000 - float(tick)),
+                lanes=dict(zip(lanes, self._lanes(lanes, counted, now), strict=True)),
+                stages=dict(
+                    zip(
+                        ((stage, owner) for stage, _, owner in (q.partition(".") for q in stages)),
+                        self._queues(stages, now),
+                        strict=True,
+                    )
+                ),
+                inboxes=dict(zip(sorted(owners), map(int, inboxes), strict=True)),
+                messages=dict(zip(celery, map(int, messages), strict=True)),
+                leases=int(leases),
+                expired=expired,
+                rescued=counted.rescued(),
+                dead=int(dead),
+                server=server,
+            )
+
+    def _server(self) -> Mapping[str, str]:
+        try:
+            found = cast("dict[str, Any]", self._redis.info())
+        except redis.ResponseError:  # an ACL that leaves INFO out
+            return {}
+        return {name: str(value) for name, value in found.items()}
+
+    def _lanes(self, names: Sequence[str], counted: Counted, now: int) -> Iterator[LaneCensus]:
+        """Each lane's queue is cut by owners: first who they are, then what waits of each."""
+        keys = self.keys
+        calls: list[list[str | int]] = []
+        for name in names:
+            calls += [
+                ["HGETALL", keys.of("lane", name)],
+                ["HMGET", keys.of("budget", name), "tokens", "at", "rate", "burst"],
+                ["ZRANGE", keys.of("ring", f"poll.{name}"), 0, -1],
+                ["ZCARD", keys.of("slots", f"poll.{name}")],
+            ]
+        found = iter(self._each(calls))
+        rows = [(name, *islice(found, 4)) for name in names]
+        parts = [(name, owner) for name, _, _, owners, _ in rows for owner in owners]
+        waiting: dict[str, tuple[int, float]] = {}
+        for (name, _), (count, oldest) in zip(
+            parts, self._waiting([f"poll.{n}:{owner}" for n, owner in parts], now), strict=True
+        ):
+            before = waiting.get(name, (0, 0.0))
+            waiting[name] = (before[0] + count, max(before[1], oldest))
+        for name, record, budget, _, claims in rows:
+            count, overdue = waiting.get(name, (0, 0.0))
+            yield LaneCensus(
+                record=lane_record(_mapping(record)),
+                queue=QueueCensus(count, int(claims), overdue),
+                budget=_budget(budget, now),
+                jobs=counted.by_status("jobs", name),
+                taken=counted.count("taken", name),
+                moved=counted.by_status("moved", name),
+                ended=counted.by_status("ended", name),
+                queries=counted.count("queries", name),
+                query_seconds=counted.seconds("query_seconds", name),
+                failures=counted.count("failures", name),
+                lag=counted.lag(name),
+                lag_intervals=counted.lag_intervals(name),
+                fetched=counted.written("fetched", name),
+                merged=counted.written("merged", name),
+            )
+
+    def _queues(self, names: Sequence[str], now: int) -> Iterator[QueueCensus]:
+        claims = self._each([["ZCARD", self.keys.of("slots", name)] for name in names])
+        for under_way, (count, overdue) in zip(claims, self._waiting(names, now), strict=True):
+            yield QueueCensus(count, int(under_way), overdue)
+
+    def _waiting(self, names: Sequence[str], now: int) -> Iterator[tuple[int, float]]:
+        """(members, seconds for which the oldest is due) of each sorted set of due members."""
+        calls: list[list[str | int]] = []
+        for name in names:
+            key = self.keys.of("due", name)
+            calls += [["ZCARD", key], ["ZRANGE", key, 0, 0, "WITHSCORES"]]
+        found = iter(self._each(calls))
+        for count in found:
+            first = next(found)
+            due = float(_score(first)) if first else float(now)
+            yield int(count), max(0.0, (now - due) / 1000)
+
+    def _each(self, calls: Sequence[Sequence[str | int]]) -> list[Any]:
+        answers: list[Any] = []
+        for first in range(0, len(calls), CALLS):
+            pipe = self._redis.pipeline(transaction=False)
+            for call in calls[first : first + CALLS]:
+                pipe.execute_command(*call)
+            answers += pipe.execute()
+        return answers
+
+
+def _celery_queues(lanes: Sequence[str], stages: Sequence[str]) -> list[str]:
+    """The names of Celery's queues: as ``dispatch.route`` sends to them, and the tick's."""
+    polls = {f"poll.{Lane.parse(name).backend}" for name in lanes}
+    owned = {queue.partition(".")[2] for queue in stages}
+    return sorted(
+        {"tick"} | polls | {f"{kind}.{o}" for kind in ("transfer", "merge") for o in owned}
+    )
+
+
+def _mapping(answer: Any) -> Mapping[str, str]:
+    """HGETALL's answer, which the client makes a dict of or not."""
+    if isinstance(answer, dict):
+        return answer
+    return dict(zip(answer[::2], answer[1::2], strict=True))
+
+
+def _score(answer: Any) -> float:
+    """Of the one member of a ZRANGE with scores: [(member, score)] or [member, score]."""
+    last = answer[-1]
+    return float(last[1] if isinstance(last, (tuple, list)) else last)
+
+
+def _budget(answer: Sequence[str | None], now: int) -> Budget | None:
+    tokens, at, rate, burst = answer
+    if not rate or not burst:
+        return None
+    refilled = float(tokens or burst) + float(rate) * max(0.0, now - float(at or now)) / 1000
+    return Budget(min(float(burst), max(0.0, refilled)), float(rate), int(burst))
