@@ -38,6 +38,7 @@ from gangamon.protocols.output import (
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
 from gangamon.protocols.store import (
+    NOTHING,
     Asked,
     Batch,
     Change,
@@ -58,6 +59,7 @@ from gangamon.protocols.store import (
 
 __all__ = [
     "FAIL",
+    "NOTHING",
     "OK",
     "WARN",
     "Asked",

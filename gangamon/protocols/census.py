@@ -46,7 +46,7 @@ class Histogram:
 class LaneCensus:
     """A lane. ``jobs``: those it has now, by status, ended ones until they are pruned. All else is
     counted for as long as the store lives: ``taken`` (jobs taken in), ``moved`` (transitions, by
-    the new status), ``ended`` (master jobs, by status), queries with their seconds, the failed ones,
+    the new status), ``ended`` (master jobs, by status), queries with their seconds, failed ones,
     detection lags in seconds and in intervals in force, and what was fetched and merged."""
 
     record: LaneRecord

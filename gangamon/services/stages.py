@@ -12,7 +12,7 @@ from gangamon.domain.effect import Stage, following
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost, TransientError
-from gangamon.protocols import JobStore, Master, Written
+from gangamon.protocols import NOTHING, JobStore, Master, Written
 from gangamon.services.due import Dispatcher
 from gangamon.services.hold import held
 from gangamon.services.leases import LeaseKeeper
@@ -45,7 +45,7 @@ class MasterStage(ABC):
 
     def written(self, result: Mapping[str, Any]) -> Written:
         """What a result says that ``work`` has written."""
-        return Written()
+        return NOTHING
 
     def failure(self, master: Master, reason: str) -> Mapping[str, Any]:
         """The result of a stage that was given up."""

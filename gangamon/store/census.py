@@ -147,9 +147,8 @@ def _celery_queues(lanes: Sequence[str], stages: Sequence[str]) -> list[str]:
     """The names of Celery's queues: as ``dispatch.route`` sends to them, and the tick's."""
     polls = {f"poll.{Lane.parse(name).backend}" for name in lanes}
     owned = {queue.partition(".")[2] for queue in stages}
-    return sorted(
-        {"tick"} | polls | {f"{kind}.{o}" for kind in ("transfer", "merge") for o in owned}
-    )
+    pools = {f"{pool}.{owner}" for pool in ("transfer", "merge") for owner in owned}
+    return sorted({"tick"} | polls | pools)
 
 
 def _mapping(answer: Any) -> Mapping[str, str]:

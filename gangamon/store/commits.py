@@ -8,7 +8,7 @@ from typing import Any
 from gangamon.domain.effect import Stage, following
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Change, Committed, Master, Outcome, Written
+from gangamon.protocols import NOTHING, Change, Committed, Master, Outcome, Written
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
@@ -16,8 +16,6 @@ from gangamon.store.keys import master_member
 
 #: What is sent at once: so many changes, where a member without any counts as EACH.
 PORTION, EACH = 500, 10
-
-NOTHING = Written()
 
 
 class Commits(StoreBase):
