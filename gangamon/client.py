@@ -26,6 +26,7 @@ from gangamon.errors import BadInput, StoreUnavailable
 from gangamon.protocols import Census, DeadLetter, Finding, Lag, LaneRecord, Master
 from gangamon.settings import Settings
 from gangamon.store.inbox import ClientStore, parse_json
+from gangamon.store.lanes import LAGS
 from gangamon.store.spool import Spool
 
 #: Seconds after which a command that is neither acknowledged nor waiting is sent again.
@@ -314,9 +315,9 @@ class Client:
     def lane(self, name: str) -> LaneRecord:
         return self.store.lane(name)
 
-    def lags(self, lane: str) -> Sequence[float]:
+    def lags(self, lane: str, last: int = LAGS) -> Sequence[float]:
         """The last detection lags of a lane: end at the backend to commit, seconds."""
-        return self.store.lags(lane)
+        return self.store.lags(lane, last)
 
     def detections(self, lane: str) -> Sequence[Lag]:
         """The same, each with the interval that was in force."""

@@ -25,6 +25,7 @@ GROUPS = (
     "reports",
     "dead",
     "metrics",
+    "top",
     "ganga",
     "shadow",
     "doctor",

@@ -162,11 +162,11 @@ class Lanes(StoreBase):
             queues = cast("set[str]", self._redis.smembers(self.keys.of("queues")))
         return sorted(queue[5:] for queue in queues if queue.startswith("poll."))
 
-    def lags(self, name: str) -> Sequence[float]:
+    def lags(self, name: str, last: int = LAGS) -> Sequence[float]:
         """The last detection lags of a lane (seconds, newest first): from the job's end at the
         backend to the commit that noticed it."""
         with translated(self.url):
-            found = cast("list[str]", self._redis.lrange(self.keys.of("lags", name), 0, -1))
+            found = cast("list[str]", self._redis.lrange(self.keys.of("lags", name), 0, last - 1))
         return [float(lag.partition(":")[0]) for lag in found]
 
     def detections(self, name: str) -> Sequence[Lag]:

@@ -45,6 +45,20 @@ def share(part: float) -> str:
     return f"{100 * part:.1f} %"
 
 
+def plain(text: str) -> str:
+    """Without what a terminal would obey: names of jobs and errors are other people's words."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def size(count: float) -> str:
+    """Bytes, in three figures or less."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
+
+
 def moment(at: float) -> str:
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 

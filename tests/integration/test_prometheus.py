@@ -107,9 +107,9 @@ class Monitored:
         self.redis.close()
 
 
-@pytest.fixture(scope="module")
-def monitored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Monitored]:
-    found = Monitored(tmp_path_factory.mktemp("monitored"))
+@pytest.fixture
+def monitored(tmp_path: Path) -> Iterator[Monitored]:
+    found = Monitored(tmp_path)
     try:
         found.start()
         yield found
@@ -127,7 +127,8 @@ def test_promtool_finds_no_fault() -> None:
 
 
 def test_the_exporter_is_seen_up(monitored: Monitored) -> None:
-    """By its own word, and Prometheus's; the metrics are those of the store."""
+    """By its own word, and Prometheus's; the metrics are those of the store, and Prometheus
+    understands each expression of the dashboards."""
     until(
         lambda: monitored.value('up{job="gangamon"}') == 1, 120, "it is scraped", monitored.alerts
     )
@@ -135,10 +136,6 @@ def test_the_exporter_is_seen_up(monitored: Monitored) -> None:
     assert monitored.value("gangamon_dead_letters") == 1
     assert monitored.value("sum(gangamon_transitions_total)") == 9
     assert monitored.value("histogram_quantile(1, gangamon_detection_lag_seconds_bucket)") == 120
-
-
-def test_every_query_that_is_shipped_can_be_asked(monitored: Monitored) -> None:
-    """Prometheus understands each expression of the dashboards."""
     for where, expression, _ in queries():
         asked = expression.replace("$__rate_interval", "1m")
         asked = asked.replace("$backend", ".*").replace("$endpoint", ".*")
@@ -147,7 +144,8 @@ def test_every_query_that_is_shipped_can_be_asked(monitored: Monitored) -> None:
 
 
 def test_alerts_fire_and_end(monitored: Monitored) -> None:
-    """For a dead letter, until it is retried; what is well, and what is paused, raises none."""
+    """For a dead letter, until it is retried; for a Redis that may evict, until it may not; what is
+    well raises none."""
     until(lambda: monitored.alerts().get("GangamonDeadLetters") == "firing", 120, "it fires")
     found = monitored.alerts()
     assert {"GangamonBreakerOpen", "GangamonCredentialMissing"} <= found.keys()
@@ -160,10 +158,6 @@ def test_alerts_fire_and_end(monitored: Monitored) -> None:
     (letter,) = monitored.rig.inbox.dead(OWNER)
     assert monitored.rig.store.retry(letter)
     until(lambda: "GangamonDeadLetters" not in monitored.alerts(), 120, "it has ended")
-
-
-def test_settings_that_lose_jobs_raise_an_alert(monitored: Monitored) -> None:
-    """Of a Redis that may evict."""
     connection = monitored.redis.connection()
     connection.config_set("maxmemory-policy", "allkeys-lru")
     until(lambda: "GangamonRedisMayDropJobs" in monitored.alerts(), 120, "it is told")
