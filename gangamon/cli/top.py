@@ -1,9 +1,10 @@
-"""``top``: lanes, what waits and your jobs, live in a terminal; printed once where there is none."""
+"""``top``: lanes, what waits and your jobs, live in a terminal; without one printed once."""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import sys
 import termios
@@ -34,6 +35,8 @@ HEAD = (*HEAD, "lag p50", "p99", "state")
 KEYS = "q ends  s sorts  up, down choose a lane  p pauses or resumes it"
 UP, DOWN = ("\x1b[A", "\x1bOA", "k"), ("\x1b[B", "\x1bOB", "j")
 
+_KEY = re.compile(r"\x1b[\[O].|.", re.DOTALL)
+
 #: Seconds to wait for the answer to a pause.
 WAIT = 10.0
 
@@ -62,11 +65,11 @@ def top(every: float, once: bool) -> None:
             live.update(screen.show(live.console.size.height), refresh=True)
             shown = time.monotonic()
             while (left := shown + every - time.monotonic()) > 0:
-                key = _key(left)
-                if key == "q":
-                    return
-                if key and screen.press(key):
-                    live.update(screen.show(live.console.size.height), refresh=True)
+                for key in _pressed(left):
+                    if key == "q":
+                        return
+                    if screen.press(key):
+                        live.update(screen.show(live.console.size.height), refresh=True)
 
 
 COMMANDS = (top,)
@@ -203,8 +206,9 @@ def _keys() -> Iterator[None]:
         termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
-def _key(within: float) -> str:
-    """A key, or the sequence of an arrow key; '' after so many seconds; q where input ended."""
+def _pressed(within: float) -> list[str]:
+    """The keys of the next input, an arrow key as its sequence; none after so many seconds; q where
+    input ended."""
     if not select.select([sys.stdin], [], [], within)[0]:
-        return ""
-    return os.read(sys.stdin.fileno(), 16).decode(errors="replace") or "q"
+        return []
+    return _KEY.findall(os.read(sys.stdin.fileno(), 64).decode(errors="replace")) or ["q"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -101,6 +102,10 @@ def _service(families: Families, census: Census) -> None:
     families.add("gangamon_dead_letters", census.dead)
     families.add("gangamon_leases", census.leases)
     families.add("gangamon_leases_expired", census.expired)
+    for (kind, version), count in Counter((p.kind, p.version) for p in census.processes).items():
+        families.add("gangamon_processes", count, [kind, version])
+    for process in census.processes:
+        families.add("gangamon_clock_skew_seconds", process.skew, [process.node])
     for outcome, count in census.rescued.items():
         families.add("gangamon_rescued_members_total", count, [outcome])
     for owner, count in census.inboxes.items():

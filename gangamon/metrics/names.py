@@ -77,6 +77,12 @@ METRICS: Mapping[str, Metric] = {
     "gangamon_rescued_members_total": Metric(
         COUNTER, ("outcome",), "What expired leases held: back, split, dead or gone."
     ),
+    "gangamon_processes": Metric(
+        GAUGE, ("kind", "version"), "Beats and workers that run, by their own word."
+    ),
+    "gangamon_clock_skew_seconds": Metric(
+        GAUGE, ("node",), "Clock of a process's host less that of Redis."
+    ),
     "gangamon_inbox_commands": Metric(GAUGE, ("owner",), "Commands that wait to be taken in."),
     "gangamon_celery_messages": Metric(GAUGE, ("queue",), "Messages that wait for a worker."),
     # Redis, and the disks of the exporter's host

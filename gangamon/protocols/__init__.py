@@ -20,6 +20,7 @@ from gangamon.protocols.census import (
     Census,
     Histogram,
     LaneCensus,
+    ProcessRecord,
     QueueCensus,
 )
 from gangamon.protocols.output import (
@@ -98,6 +99,7 @@ __all__ = [
     "Polite",
     "PollItem",
     "PostProcessor",
+    "ProcessRecord",
     "Push",
     "QueueCensus",
     "Rescued",

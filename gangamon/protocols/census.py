@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gangamon.domain.status import JobStatus
@@ -66,12 +66,29 @@ class LaneCensus:
 
 
 @dataclass(frozen=True)
+class ProcessRecord:
+    """A beat or a worker that runs, by its own word. ``node``: its name, NAME@HOST. ``skew``: its
+    host's clock less Redis's, seconds. ``version``: of gangamon. ``settings``: those in which all
+    processes of a cell must agree."""
+
+    node: str
+    skew: float
+    version: str
+    settings: Mapping[str, float]
+
+    @property
+    def kind(self) -> str:
+        return self.node.partition("@")[0]
+
+
+@dataclass(frozen=True)
 class Census:
     """``at``: seconds since the epoch, Redis's clock, as all times in a LaneRecord. ``tick_age``:
     seconds since the last tick, None: there was none. ``stages``: (stage, owner) -> its queue.
     ``inboxes``: owner -> commands that wait. ``messages``: Celery queue -> messages that wait.
     ``leases``, ``expired``: leases under way, and those not yet taken back. ``rescued``: members of
-    expired leases by what became of them (see Rescued). ``server``: what Redis says of itself
+    expired leases by what became of them (see Rescued). ``processes``: those that said within the
+    last minute that they run. ``server``: what Redis says of itself
     (INFO); empty where it does not let us ask."""
 
     at: float
@@ -85,4 +102,5 @@ class Census:
     expired: int
     rescued: Mapping[str, int]
     dead: int
+    processes: Sequence[ProcessRecord]
     server: Mapping[str, str]

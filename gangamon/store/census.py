@@ -18,6 +18,7 @@ from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
 from gangamon.store.counted import Counted
 from gangamon.store.lanes import lane_record
+from gangamon.store.processes import running
 
 #: Calls that are sent at once: some 2 ms of Redis.
 CALLS = 1000
@@ -39,8 +40,9 @@ class Censuses(StoreBase):
             answers.hgetall(keys.of("counted"))
             answers.zcard(keys.of("leases"))
             answers.hlen(keys.of("dead"))
-            (seconds, micro), epoch, tick, queues, owners, fields, leases, dead = answers.execute()
-            now = seconds * 1000 + micro // 1000
+            answers.hgetall(keys.of("processes"))
+            clock, epoch, tick, queues, owners, fields, leases, dead, said = answers.execute()
+            now = clock[0] * 1000 + clock[1] // 1000
             expired = int(cast(Any, self._redis.zcount(keys.of("leases"), "-inf", now)))
             server = self._server()
             lanes = sorted(queue[5:] for queue in queues if queue.startswith("poll."))
@@ -67,6 +69,7 @@ class Censuses(StoreBase):
                 expired=expired,
                 rescued=counted.rescued(),
                 dead=int(dead),
+                processes=running(said, now / 1000),
                 server=server,
             )
 

@@ -43,8 +43,8 @@ class LaneRow:
 
 @dataclass(frozen=True)
 class Glance:
-    """One look. ``troubles``: what somebody should see to, in words; ``masters``: the owner's newest
-    that have not ended, a line each."""
+    """One look. ``troubles``: what somebody should see to, in words; ``masters``: a line for each
+    of the owner's newest that have not ended."""
 
     census: Census
     head: str

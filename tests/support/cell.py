@@ -27,6 +27,7 @@ def fill(rig: Rig) -> None:
         rig.hurry(queue)
         stage.run(rig.claim(queue).token, "w1")
     rig.tick.run()
+    rig.store.note_process("tick@node1", "1.0", {"tick_seconds": 1.0})
     rig.store.enqueue(OWNER, "", enqueue(2, "e2", master=8))
     rig.send(withdraw(9))
     failed = Asked(1, 0.5, 0.5)
