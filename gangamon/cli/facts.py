@@ -72,10 +72,9 @@ def _say(command: str) -> str:
 
 
 def caches(settings: Settings, proc: Path = Path("/proc")) -> Caches | None:
-    """By the environment of the instance that runs on this host; None: none does."""
-    pid = _instance_pid(settings)
+    """By the environment of the instance that runs on this host; None: none that we may see."""
     try:
-        lines = (proc / str(pid) / "environ").read_bytes().split(b"\0") if pid else []
+        lines = (proc / str(_instance_pid(settings)) / "environ").read_bytes().split(b"\0")
     except OSError:
         return None
     environ = dict(line.decode(errors="replace").partition("=")[::2] for line in lines)
