@@ -94,7 +94,7 @@ def announce(node: str) -> None:
     Presence(RedisStore(BROKER, SETTINGS.redis_prefix), node, common).start()
 
 
-signals.connect(announce)
+signals.connect(announce, SETTINGS.log_format)
 
 
 class Services:

@@ -11,12 +11,12 @@ from typing import Any
 
 from celery import signals
 
-FORMAT = "%(asctime)s %(levelname)s %(processName)s %(name)s: %(message)s"
+from workers import logs
 
 
-def connect(announce: Callable[[str], None]) -> None:
+def connect(announce: Callable[[str], None], log_format: str) -> None:
     """Install the receivers (kept alive: ``weak=False``). ``announce``: called once with the name
-    of each beat and worker, when it begins."""
+    of each beat and worker, when it begins. ``log_format``: of the settings."""
 
     def ready(sender: Any, **_: Any) -> None:
         _ready(sender)
@@ -25,17 +25,17 @@ def connect(announce: Callable[[str], None]) -> None:
     def began(**_: Any) -> None:
         announce(f"beat@{socket.gethostname()}:{os.getpid()}")
 
-    signals.after_setup_logger.connect(_quiet, weak=False)
+    def formatted(logger: logging.Logger, **_: Any) -> None:
+        for handler in logger.handlers:
+            handler.setFormatter(logs.formatter(log_format))
+        # Two lines for each tick would bury everything else.
+        for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+            logging.getLogger(name).setLevel(logging.WARNING)
+
+    signals.after_setup_logger.connect(formatted, weak=False)
+    signals.after_setup_task_logger.connect(formatted, weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.beat_init.connect(began, weak=False)
-
-
-def _quiet(logger: logging.Logger, **_: Any) -> None:
-    for handler in logger.handlers:
-        handler.setFormatter(logging.Formatter(FORMAT))
-    # Two lines for each tick would bury everything else.
-    for name in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
-        logging.getLogger(name).setLevel(logging.WARNING)
 
 
 def _ready(sender: Any) -> None:

@@ -31,6 +31,7 @@ from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
 from gangamon.services.tell import decided, subjob_event, tell
+from gangamon.services.trail import about_member
 
 log = logging.getLogger(__name__)
 
@@ -83,10 +84,11 @@ class Fetch:
                 if time.monotonic() - read_at >= FRESH:
                     read_at = time.monotonic()
                     wanted = self._store.fetchable(claim.members[n:])
-                try:
-                    done += self._one(claim, member, wanted.get(member))
-                except LeaseLost as error:
-                    log.warning("%s: not committed, another has it", error)
+                with about_member(claim.queue, member):
+                    try:
+                        done += self._one(claim, member, wanted.get(member))
+                    except LeaseLost as error:
+                        log.warning("%s: not committed, another has it", error)
         return done
 
     def _one(self, claim: Claim, member: str, wanted: Fetchable | None) -> int:

@@ -17,6 +17,7 @@ from gangamon.services.due import Dispatcher
 from gangamon.services.hold import held
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
+from gangamon.services.trail import about_member
 
 log = logging.getLogger(__name__)
 
@@ -60,10 +61,11 @@ class MasterStage(ABC):
         with self._keeper.hold(token):
             self._dispatcher.push([claim.queue])  # one claim less waits: the next may
             for member in claim.members:
-                try:
-                    done += self._one(token, claim.queue, member)
-                except LeaseLost as error:
-                    log.warning("%s: not committed, another has it", error)
+                with about_member(claim.queue, member):
+                    try:
+                        done += self._one(token, claim.queue, member)
+                    except LeaseLost as error:
+                        log.warning("%s: not committed, another has it", error)
         return done
 
     def _one(self, token: str, queue: str, member: str) -> int:
