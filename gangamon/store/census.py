@@ -13,9 +13,10 @@ from typing import Any, cast
 import redis
 
 from gangamon.domain.lane import Lane
+from gangamon.errors import PermanentError
 from gangamon.protocols import Budget, Census, LaneCensus, QueueCensus
 from gangamon.store.base import StoreBase
-from gangamon.store.connection import translated
+from gangamon.store.connection import shown, translated
 from gangamon.store.counted import Counted
 from gangamon.store.lanes import lane_record
 from gangamon.store.processes import running
@@ -28,7 +29,15 @@ class Censuses(StoreBase):
     """What a client may read of the whole cell."""
 
     def census(self) -> Census:
-        """Raises StoreUnavailable."""
+        """Raises StoreUnavailable; PermanentError where Redis's ACL does not let this user read."""
+        try:
+            return self._census()
+        except redis.exceptions.NoPermissionError as error:
+            raise PermanentError(
+                f"Redis at {shown(self.url)} refuses this user: {error}"
+            ) from error
+
+    def _census(self) -> Census:
         keys = self.keys
         with translated(self.url):
             answers = self._redis.pipeline(transaction=False)
