@@ -11,7 +11,7 @@ from gangamon.cli import commanding
 from gangamon.errors import BadInput
 
 #: In config/prometheus/prometheus.yml, too.
-PORT = 9899
+PORT = 9108
 
 
 @click.command()

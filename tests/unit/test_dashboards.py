@@ -166,4 +166,4 @@ def test_prometheus_scrapes_the_exporter() -> None:
     path = ROOT / "config/prometheus/prometheus.yml"
     (job,) = yaml.safe_load(path.read_text(encoding="utf-8"))["scrape_configs"]
     assert job["job_name"] == "gangamon"
-    assert job["static_configs"] == [{"targets": [f"127.0.0.1:{PORT}"]}]
+    assert job["static_configs"] == [{"targets": [f"metrics:{PORT}"]}]
