@@ -142,7 +142,7 @@ def test_a_lane_that_is_paused(census: Census) -> None:
     """By its owner, who may have forgotten it: no failure; its words obey no terminal."""
     record = replace(census.lanes[str(LANE)].record, paused="moving\x1b[2J")
     found = faults(health.work(lane_of(census, LANE, record=record)))
-    assert found == [("lanes", WARN, f"{LANE} is paused: moving?[2J")]
+    assert found == [("lanes", WARN, f"{LANE} is paused: moving\\x1b[2J")]
 
 
 @pytest.mark.parametrize(

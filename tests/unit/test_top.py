@@ -141,7 +141,7 @@ def test_other_peoples_words_obey_no_terminal(rig: Rig, screen: Screen) -> None:
     rig.redis.hset(rig.store.keys.of("lane", str(RESTING)), "error", evil)
     screen.look()
     assert "\x1b" not in shown(screen)
-    assert "?]0;title??[2J" in shown(screen)
+    assert r"\x1b]0;title\x07\x1b[2J" in shown(screen)
 
 
 def test_more_lanes_and_jobs_than_lines(client: Client) -> None:
