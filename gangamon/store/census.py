@@ -11,12 +11,12 @@ from itertools import islice
 from typing import Any, cast
 
 import redis
+from redis.exceptions import NoPermissionError
 
 from gangamon.domain.lane import Lane
-from gangamon.errors import PermanentError
 from gangamon.protocols import Budget, Census, LaneCensus, QueueCensus
 from gangamon.store.base import StoreBase
-from gangamon.store.connection import shown, translated
+from gangamon.store.connection import translated
 from gangamon.store.counted import Counted
 from gangamon.store.lanes import lane_record
 from gangamon.store.processes import running
@@ -29,56 +29,49 @@ class Censuses(StoreBase):
     """What a client may read of the whole cell."""
 
     def census(self) -> Census:
-        """Raises StoreUnavailable; PermanentError where Redis's ACL does not let this user read."""
-        try:
-            return self._census()
-        except redis.exceptions.NoPermissionError as error:
-            raise PermanentError(
-                f"Redis at {shown(self.url)} refuses this user: {error}"
-            ) from error
-
-    def _census(self) -> Census:
+        """Raises StoreUnavailable. What Redis's ACL does not let this user read is left out."""
         keys = self.keys
         with translated(self.url):
-            answers = self._redis.pipeline(transaction=False)
-            answers.time()
-            answers.get(keys.of("epoch"))
-            answers.get(keys.of("tick"))
-            answers.smembers(keys.of("queues"))
-            answers.smembers(keys.of("owners"))
-            answers.hgetall(keys.of("counted"))
-            answers.zcard(keys.of("leases"))
-            answers.hlen(keys.of("dead"))
-            answers.hgetall(keys.of("processes"))
-            clock, epoch, tick, queues, owners, fields, leases, dead, said = answers.execute()
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.time()
+            pipe.get(keys.of("epoch"))
+            pipe.get(keys.of("tick"))
+            pipe.smembers(keys.of("queues"))
+            pipe.smembers(keys.of("owners"))
+            pipe.hgetall(keys.of("counted"))
+            pipe.zcard(keys.of("leases"))
+            pipe.hlen(keys.of("dead"))
+            pipe.hgetall(keys.of("processes"))
+            answers = _granted(pipe.execute(raise_on_error=False))
+            clock, epoch, tick, queues, owners, fields, leases, dead, said = answers
             now = clock[0] * 1000 + clock[1] // 1000
-            expired = int(cast(Any, self._redis.zcount(keys.of("leases"), "-inf", now)))
             server = self._server()
-            lanes = sorted(queue[5:] for queue in queues if queue.startswith("poll."))
-            stages = sorted(queue for queue in queues if not queue.startswith("poll."))
-            inboxes = self._each([["XLEN", keys.inbox(owner)] for owner in sorted(owners)])
+            lanes = sorted(queue[5:] for queue in queues or () if queue.startswith("poll."))
+            stages = sorted(queue for queue in queues or () if not queue.startswith("poll."))
             celery = _celery_queues(lanes, stages)
-            messages = self._each([["LLEN", keys.of("celery", name)] for name in celery])
-            counted = Counted(fields)
+            known = sorted(owners or ())
+            expired, *lengths = self._each(
+                [
+                    ["ZCOUNT", keys.of("leases"), "-inf", now],
+                    *(["XLEN", keys.inbox(owner)] for owner in known),
+                    *(["LLEN", keys.of("celery", name)] for name in celery),
+                ]
+            )
+            counted = Counted(fields or {})
+            parts = [queue.partition(".")[::2] for queue in stages]
             return Census(
                 at=now / 1000,
                 epoch=epoch or "",
                 tick_age=None if tick is None else max(0.0, now / 1000 - float(tick)),
                 lanes=dict(zip(lanes, self._lanes(lanes, counted, now), strict=True)),
-                stages=dict(
-                    zip(
-                        ((stage, owner) for stage, _, owner in (q.partition(".") for q in stages)),
-                        self._queues(stages, now),
-                        strict=True,
-                    )
-                ),
-                inboxes=dict(zip(sorted(owners), map(int, inboxes), strict=True)),
-                messages=dict(zip(celery, map(int, messages), strict=True)),
-                leases=int(leases),
-                expired=expired,
+                stages=dict(zip(parts, self._queues(stages, now), strict=True)),
+                inboxes=_lengths(known, lengths[: len(known)]),
+                messages=_lengths(celery, lengths[len(known) :]),
+                leases=leases or 0,
+                expired=expired or 0,
                 rescued=counted.rescued(),
-                dead=int(dead),
-                processes=running(said, now / 1000),
+                dead=dead or 0,
+                processes=running(said or {}, now / 1000),
                 server=server,
             )
 
@@ -102,7 +95,7 @@ class Censuses(StoreBase):
             ]
         found = iter(self._each(calls))
         rows = [(name, *islice(found, 4)) for name in names]
-        parts = [(name, owner) for name, _, _, owners, _ in rows for owner in owners]
+        parts = [(name, owner) for name, _, _, owners, _ in rows for owner in owners or ()]
         waiting: dict[str, tuple[int, float]] = {}
         for (name, _), (count, oldest) in zip(
             parts, self._waiting([f"poll.{n}:{owner}" for n, owner in parts], now), strict=True
@@ -113,7 +106,7 @@ class Censuses(StoreBase):
             count, overdue = waiting.get(name, (0, 0.0))
             yield LaneCensus(
                 record=lane_record(_mapping(record)),
-                queue=QueueCensus(count, int(claims), overdue),
+                queue=QueueCensus(count, claims or 0, overdue),
                 budget=_budget(budget, now),
                 jobs=counted.by_status("jobs", name),
                 taken=counted.count("taken", name),
@@ -131,7 +124,7 @@ class Censuses(StoreBase):
     def _queues(self, names: Sequence[str], now: int) -> Iterator[QueueCensus]:
         claims = self._each([["ZCARD", self.keys.of("slots", name)] for name in names])
         for under_way, (count, overdue) in zip(claims, self._waiting(names, now), strict=True):
-            yield QueueCensus(count, int(under_way), overdue)
+            yield QueueCensus(count, under_way or 0, overdue)
 
     def _waiting(self, names: Sequence[str], now: int) -> Iterator[tuple[int, float]]:
         """(members, seconds for which the oldest is due) of each sorted set of due members."""
@@ -143,7 +136,7 @@ class Censuses(StoreBase):
         for count in found:
             first = next(found)
             due = float(_score(first)) if first else float(now)
-            yield int(count), max(0.0, (now - due) / 1000)
+            yield count or 0, max(0.0, (now - due) / 1000)
 
     def _each(self, calls: Sequence[Sequence[str | int]]) -> list[Any]:
         answers: list[Any] = []
@@ -151,8 +144,21 @@ class Censuses(StoreBase):
             pipe = self._redis.pipeline(transaction=False)
             for call in calls[first : first + CALLS]:
                 pipe.execute_command(*call)
-            answers += pipe.execute()
+            answers += _granted(pipe.execute(raise_on_error=False))
         return answers
+
+
+def _granted(answers: Sequence[Any]) -> list[Any]:
+    """None in the place of what an ACL refuses; any other error is raised."""
+    for answer in answers:
+        if isinstance(answer, Exception) and not isinstance(answer, NoPermissionError):
+            raise answer
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
+
+
+def _lengths(names: Sequence[str], found: Sequence[int | None]) -> Mapping[str, int]:
+    pairs = zip(names, found, strict=True)
+    return {name: length for name, length in pairs if length is not None}
 
 
 def _celery_queues(lanes: Sequence[str], stages: Sequence[str]) -> list[str]:
@@ -167,6 +173,7 @@ def _mapping(answer: Any) -> Mapping[str, str]:
     """HGETALL's answer, which the client makes a dict of or not."""
     if isinstance(answer, dict):
         return answer
+    answer = answer or ()
     return dict(zip(answer[::2], answer[1::2], strict=True))
 
 
@@ -176,8 +183,8 @@ def _score(answer: Any) -> float:
     return float(last[1] if isinstance(last, (tuple, list)) else last)
 
 
-def _budget(answer: Sequence[str | None], now: int) -> Budget | None:
-    tokens, at, rate, burst = answer
+def _budget(answer: Sequence[str | None] | None, now: int) -> Budget | None:
+    tokens, at, rate, burst = answer or (None,) * 4
     if not rate or not burst:
         return None
     refilled = float(tokens or burst) + float(rate) * max(0.0, now - float(at or now)) / 1000

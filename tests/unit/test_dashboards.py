@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import redis
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
 from gangamon.cli.metrics import PORT
 from gangamon.metrics import exposition
 from gangamon.metrics.names import METRICS
-from tests.support.cell import fill
+from gangamon.store.inbox import ClientStore
+from tests.support.cell import RESTING, fill
+from tests.support.commands import LANE
 from tests.support.redis import PrivateRedis
 from tests.support.rig import Rig, client_of
 
@@ -54,6 +57,29 @@ def exposed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, dict
             for label, value in sample.labels.items():
                 labels.setdefault(label, set()).add(value)
     yield found
+
+
+def test_a_user_who_may_read_less_is_told_less(tmp_path: Path) -> None:
+    """As owners' command lines are held by an ACL: no inboxes of others, no INFO, no Celery."""
+    private = PrivateRedis(tmp_path)
+    private.start()
+    try:
+        rig = Rig(tmp_path, connection=private.connection())
+        fill(rig)
+        rules = ["~gm:queues", "~gm:counted", "~gm:lane:*", "~gm:tick", "+@read", "+time"]
+        rig.redis.execute_command("ACL", "SETUSER", "less", "on", ">secret", *rules)
+        mine = redis.Redis.from_url(
+            private.url, username="less", password="secret", protocol=2, decode_responses=True
+        )
+        found = ClientStore(private.url, "gm", connection=mine).census()
+        mine.close()
+    finally:
+        private.close()
+    assert (found.inboxes, found.messages, found.server, found.dead) == ({}, {}, {}, 0)
+    assert found.lanes[str(RESTING)].record.failures == 3
+    assert found.lanes[str(LANE)].queries == 2
+    assert found.lanes[str(LANE)].queue.waiting == 0
+    assert found.tick_age is not None
 
 
 def panels(path: Path) -> Iterator[dict[str, Any]]:
