@@ -17,8 +17,8 @@ from gangamon.grid import credential
 from gangamon.settings import Settings, hostname
 from gangamon.views.logins import Caches, Held, Logout, afs_ends, ticket_ends
 
-#: Where logind.conf(5) and its drop-ins lie, those that count most last.
-LOGIND = ("etc/systemd/logind.conf", "usr/lib", "run", "etc")
+#: Where drop-ins of logind.conf(5) lie; of one name the last counts, and all in the names' order.
+LOGIND = ("usr/lib", "run", "etc")
 
 
 def credentials(
@@ -88,10 +88,11 @@ def logout(settings: Settings, root: Path = Path("/")) -> Logout:
     user = getpass.getuser()
     if not (root / "run/systemd/system").is_dir():
         return Logout(user, None)
-    main, *folders = LOGIND
-    files = [root / main]
-    for folder in folders:
-        files += sorted((root / folder / "systemd/logind.conf.d").glob("*.conf"))
+    inserted: dict[str, Path] = {}
+    for folder in LOGIND:
+        found = (root / folder / "systemd/logind.conf.d").glob("*.conf")
+        inserted.update({path.name: path for path in found})
+    files = [root / "etc/systemd/logind.conf", *(inserted[name] for name in sorted(inserted))]
     pid = _instance_pid(settings) or "self"
     groups = _text(root / "proc" / str(pid) / "cgroup")
     return Logout(

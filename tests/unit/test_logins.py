@@ -177,21 +177,22 @@ def test_the_cache_of_the_running_service(conf: Settings, tmp_path: Path) -> Non
 
 
 def test_what_logind_is_told(conf: Settings, tmp_path: Path) -> None:
-    """Drop-ins come after the file, those of /etc last; the scope is that of the instance."""
+    """Drop-ins come after the file, by name, of one name that in /etc; the scope is that of the
+    instance."""
     user = facts.logout(conf, tmp_path).user
     assert facts.logout(conf, tmp_path) == Logout(user, None)
+    (tmp_path / "run/systemd/system").mkdir(parents=True)
     for name, text in {
-        "run/systemd/system/.": "",
         "etc/systemd/logind.conf": "main",
-        "usr/lib/systemd/logind.conf.d/a.conf": "vendor",
-        "etc/systemd/logind.conf.d/z.conf": "admin",
+        "usr/lib/systemd/logind.conf.d/z.conf": "vendor",
+        "usr/lib/systemd/logind.conf.d/m.conf": "replaced",
+        "etc/systemd/logind.conf.d/m.conf": "admin",
         "var/lib/systemd/linger/" + user: "",
         "proc/77/cgroup": "0::/user.slice/user-1000.slice/session-4.scope\n",
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        if not name.endswith("."):
-            (tmp_path / name).write_text(text)
+        (tmp_path / name).write_text(text)
     running(conf, 77)
-    assert facts.logout(conf, tmp_path) == Logout(user, ("main", "vendor", "admin"), True, True)
+    assert facts.logout(conf, tmp_path) == Logout(user, ("main", "admin", "vendor"), True, True)
     (tmp_path / "proc/77/cgroup").write_text("0::/user.slice/user@1000.service/app.slice\n")
     assert not facts.logout(conf, tmp_path).session
