@@ -108,7 +108,7 @@ class Censuses(StoreBase):
                 record=lane_record(_mapping(record)),
                 queue=QueueCensus(count, claims or 0, overdue),
                 budget=_budget(budget, now),
-                jobs=counted.by_status("jobs", name),
+                jobs=counted.jobs(name),
                 taken=counted.count("taken", name),
                 moved=counted.by_status("moved", name),
                 ended=counted.by_status("ended", name),
