@@ -55,7 +55,7 @@ class Counted:
         return {status: self.count(what, f"{lane}:{status}") for status in JobStatus}
 
     def jobs(self, lane: str) -> Mapping[JobStatus, int]:
-        """Those it has. An older version's scripts did not count: what they took in leaves by ours."""
+        """Those it has. What a version that did not count took in, leaves below 0."""
         return {status: max(0, n) for status, n in self.by_status("jobs", lane).items()}
 
     def written(self, what: str, lane: str) -> Written:
