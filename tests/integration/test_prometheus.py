@@ -22,7 +22,7 @@ from tests.support.commands import OWNER
 from tests.support.redis import PrivateRedis
 from tests.support.rig import Rig
 from tests.support.waiting import until
-from tests.unit.test_dashboards import queries
+from tests.unit.test_dashboards import queries, rules
 
 #: All were 100 s: in the bucket of 120.
 LAG = 'histogram_quantile(1, gangamon_detection_lag_seconds_bucket{endpoint="node1"})'
@@ -127,6 +127,15 @@ def test_promtool_finds_no_fault() -> None:
             ["promtool", "check", words[0], CONFIG / words[1]], capture_output=True, text=True
         )
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alerts_fire_when_they_should() -> None:
+    """tests/data/prometheus/alerts.yml: none while all is well or nearly so, and each of them."""
+    data = Path(__file__).parents[1] / "data/prometheus/alerts.yml"
+    done = subprocess.run(["promtool", "test", "rules", data], capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = data.read_text(encoding="utf-8")
+    assert [rule["alert"] for rule in rules() if f'alertname="{rule["alert"]}"' not in told] == []
 
 
 def test_the_exporter_is_seen_up(monitored: Monitored) -> None:
