@@ -29,8 +29,10 @@ if TYPE_CHECKING:
 
     from gangamon.client import Client
 
-HEAD = ("lane", "live", "interval", "asked", "query", "a minute", "moved/s", "batches", "claims")
-HEAD = (*HEAD, "lag p50", "p99", "state")
+HEAD = (
+    *("lane", "live", "interval", "asked", "query", "a minute", "moved/s", "batches", "claims"),
+    *("lag p50", "p99", "state"),
+)
 
 KEYS = "q ends  s sorts  up, down choose a lane  p pauses or resumes it"
 UP, DOWN = ("\x1b[A", "\x1bOA", "k"), ("\x1b[B", "\x1bOB", "j")

@@ -112,14 +112,14 @@ def _service(families: Families, census: Census) -> None:
         families.add("gangamon_inbox_commands", count, [owner])
     for queue, count in census.messages.items():
         families.add("gangamon_celery_messages", count, [queue])
-    for labels, queue in census.stages.items():
-        families.add("gangamon_stage_waiting", queue.waiting, labels)
-        families.add("gangamon_stage_claims", queue.claims, labels)
-        families.add("gangamon_stage_overdue_seconds", queue.overdue, labels)
+    for labels, stage in census.stages.items():
+        families.add("gangamon_stage_waiting", stage.waiting, labels)
+        families.add("gangamon_stage_claims", stage.claims, labels)
+        families.add("gangamon_stage_overdue_seconds", stage.overdue, labels)
 
 
 def _lane(families: Families, name: str, found: LaneCensus, now: float) -> None:
-    lane, record = Lane.parse(name), found.record
+    lane, record, budget = Lane.parse(name), found.record, found.budget
     labels = [lane.backend, lane.endpoint, lane.credential]
     paused, probed = bool(record.paused), record.probe_at is not None
     asked_ago = None if record.asked_at is None else max(0.0, now - record.asked_at)
@@ -135,9 +135,9 @@ def _lane(families: Families, name: str, found: LaneCensus, now: float) -> None:
         "gangamon_lane_paused": paused and not probed,
         "gangamon_lane_credential_missing": paused and probed,
         "gangamon_query_failures_total": found.failures,
-        "gangamon_lane_budget_tokens": found.budget and found.budget.tokens,
-        "gangamon_lane_budget_burst": found.budget and found.budget.burst,
-        "gangamon_lane_budget_queries_per_second": found.budget and found.budget.rate,
+        "gangamon_lane_budget_tokens": budget.tokens if budget else None,
+        "gangamon_lane_budget_burst": budget.burst if budget else None,
+        "gangamon_lane_budget_queries_per_second": budget.rate if budget else None,
         "gangamon_fetched_files_total": found.fetched.files,
         "gangamon_fetched_bytes_total": found.fetched.bytes,
         "gangamon_merged_files_total": found.merged.files,

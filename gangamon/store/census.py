@@ -77,7 +77,7 @@ class Censuses(StoreBase):
 
     def _server(self) -> Mapping[str, str]:
         try:
-            found = cast("dict[str, Any]", self._redis.info())
+            found = self._redis.info()
         except redis.ResponseError:  # an ACL that leaves INFO out
             return {}
         return {name: str(value) for name, value in found.items()}
@@ -141,7 +141,7 @@ class Censuses(StoreBase):
     def _each(self, calls: Sequence[Sequence[str | int]]) -> list[Any]:
         answers: list[Any] = []
         for first in range(0, len(calls), CALLS):
-            pipe = self._redis.pipeline(transaction=False)
+            pipe = cast(Any, self._redis.pipeline(transaction=False))
             for call in calls[first : first + CALLS]:
                 pipe.execute_command(*call)
             answers += _granted(pipe.execute(raise_on_error=False))
