@@ -25,6 +25,8 @@ GROUPS = (
     "lanes",
     "reports",
     "dead",
+    "metrics",
+    "top",
     "ganga",
     "shadow",
     "doctor",

@@ -35,6 +35,9 @@ STAGES = ("fetch", "merge", "check", "notify", "grow")
 _POLLED = ("m", "b", "updates", "claim", "grown", *QUEUES, "ring", "wants", "lane", "budget",
            "calls", "lags")  # fmt: skip
 
+#: What all share that commits write to, and where each process says that it runs.
+_COUNTED = ("leases", "queues", "dead", "ended", "counted", "processes")
+
 #: What Celery's transport needs of its own beside the queues: what is not acknowledged, bindings,
 #: the answers of remote control. Shared by all workers; messages hold ids only.
 _CELERY = ("unacked*", "_kombu.*", "*.reply.celery.pidbox*", "*.celery.pidbox*")
@@ -102,7 +105,7 @@ def _tick(prefix: str) -> list[str]:
 
 def _poll(prefix: str) -> list[str]:
     """All but what commands bring: inboxes, what was taken in, roots, the epoch."""
-    write = [*(f"{family}:*" for family in _POLLED), "leases", "queues", "dead", "ended"]
+    write = [*(f"{family}:*" for family in _POLLED), *_COUNTED]
     write += [f"celery:{queue}.*" for queue in ("poll", "transfer", "merge")]
     write += [f"celery:{tail}" for tail in _CELERY]
     read = ["schema", "epoch", "life", "repo:*", "masters:*"]
@@ -119,7 +122,7 @@ def _worker(prefix: str, owner: str) -> list[str]:
     write = [f"{family}:{tail.format(o=owner)}" for family, tail in OWNED.items()
              if family not in ("inbox", "taken", "repo")]  # fmt: skip
     write += [f"{family}:{stage}.{owner}" for family in QUEUES for stage in STAGES]
-    write += ["leases", "queues", "dead", "ended"]
+    write += _COUNTED
     write += [
         f"celery:{queue}.{owner}{tail}" for queue in ("transfer", "merge") for tail in ("", _RANKS)
     ]
@@ -154,7 +157,7 @@ def _reading(prefix: str, owner: str | None) -> list[str]:
     tail = {family: text.format(o=owner or "*") for family, text in OWNED.items()}
     families = ["updates", "repo", "masters", "m", "b"] + (["inbox"] if owner is None else [])
     own = [f"{family}:{tail[family]}" for family in families]
-    shared = ["schema", "epoch", "owners", "repos", "queues", "dead", "tick", "leases", "ended"]
+    shared = ["schema", "epoch", "owners", "repos", "tick", *_COUNTED]
     per_lane = ["lane:*", "budget:*", "calls:*", "lags:*", "ring:*", "slots:*", "due:*"]
     if owner is not None:
         shared.remove("owners")

@@ -56,6 +56,15 @@ def share(part: float) -> str:
     return f"{100 * part:.1f} %"
 
 
+def size(count: float) -> str:
+    """Bytes, in three figures or less."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1000:
+            return f"{count:.3g} {unit}"
+        count /= 1024
+    return f"{count:.3g} TiB"
+
+
 def moment(at: float) -> str:
     return datetime.fromtimestamp(at, timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
 

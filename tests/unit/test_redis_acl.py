@@ -14,7 +14,19 @@ from gangamon.store import acl
 
 SHARED = {
     *("schema", "epoch", "life", "journaled", "owners", "repos", "ended", "turn", "queues", "ring"),
-    *("dead", "leases", "wants", "lane", "budget", "calls", "lags", "tick", "celery"),
+    *(
+        "dead",
+        "leases",
+        "wants",
+        "lane",
+        "budget",
+        "calls",
+        "lags",
+        "tick",
+        "celery",
+        "counted",
+        "processes",
+    ),
 }
 
 
