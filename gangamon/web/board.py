@@ -6,7 +6,6 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Callable
-from dataclasses import asdict
 from threading import Lock
 from typing import Any
 
