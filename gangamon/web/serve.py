@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 
 import uvicorn
+from fastapi import FastAPI
 
 from gangamon.client import Client
 from gangamon.errors import BadInput
@@ -24,19 +25,26 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
     check_address(settings.web_address, password)
     listening = listen(settings.web_address, settings.web_port)
     say(url_of(settings.web_address, listening.getsockname()[1]))
-    server = uvicorn.Server(
+    app = create_app(lambda: Client(settings), Gate(password))
+    found = server(app, settings.log_level.lower())
+    found.run(sockets=[listening])
+    return 0 if found.started else 1
+
+
+def server(app: FastAPI, log_level: str) -> uvicorn.Server:
+    """That runs the application."""
+    return uvicorn.Server(
         uvicorn.Config(
-            create_app(lambda: Client(settings), Gate(password)),
-            log_level=settings.log_level.lower(),
+            app,
+            log_level=log_level,
             access_log=False,  # what a user searches for is theirs
             server_header=False,
             # What X-Forwarded-For says, anybody can say.
             proxy_headers=False,
+            ws="none",
             timeout_graceful_shutdown=GRACE,
         )
     )
-    server.run(sockets=[listening])
-    return 0 if server.started else 1
 
 
 def listen(address: str, port: int) -> socket.socket:

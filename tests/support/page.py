@@ -9,8 +9,6 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-import uvicorn
-
 from gangamon import settings
 from gangamon.client import Client
 from gangamon.domain.command import Register
@@ -20,7 +18,7 @@ from gangamon.domain.transition import AbsencePolicy, advance
 from gangamon.protocols import Change
 from gangamon.web.app import create_app
 from gangamon.web.auth import Gate
-from gangamon.web.serve import listen, url_of
+from gangamon.web.serve import listen, server, url_of
 from tests.support.commands import OWNER, REPOSITORY, enqueue, spec, the_master
 from tests.support.redis import PrivateRedis
 from tests.support.rig import Rig
@@ -119,9 +117,7 @@ class Page:
         listening = listen("127.0.0.1", 0)
         self.url = url_of("127.0.0.1", listening.getsockname()[1]).rstrip("/")
         self.app = create_app(world.client, Gate(password))
-        self._server = uvicorn.Server(
-            uvicorn.Config(self.app, log_level="error", timeout_graceful_shutdown=1)
-        )
+        self._server = server(self.app, "error")
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
         self._thread.start()
         until(lambda: self._server.started, 120, "the page listens")
