@@ -1,10 +1,11 @@
 """``python -m benchmarks page``: the job page over 100,000 subjobs, with 20 viewers.
 
 One master job; its subjobs move all the while, 100 transitions a second, committed by the real
-store. The page is a process of its own, `gangamon web`. One viewer is a real Chromium, in which first
-content and the time from a commit to its row are measured; the 20 others are connections that ask
-what the page's scripts ask: all follow the stream; 5 show the first subjobs, 5 those that run (asked
-for again every two seconds), 5 the list of jobs, 3 the lanes, 2 the queues (every 5 and 4 seconds).
+store. The page is a process of its own, `gangamon web`. One viewer is a real Chromium, in which
+first content and the time from a commit to its row are measured; the 20 others are connections that
+ask what the page's scripts ask: all follow the stream; 5 show the first subjobs, 5 those that run
+(asked for again every two seconds), 5 the list of jobs, 3 the lanes, 2 the queues (every 5 and 4
+seconds).
 """
 
 from __future__ import annotations
@@ -27,9 +28,8 @@ from gangamon.domain.command import BATCH_SIZE, Enqueue, JobSpec, Register
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Fetched, Observation, Seen
 from gangamon.domain.status import JobStatus
-from gangamon.domain.transition import AbsencePolicy, advance
-from gangamon.protocols import Change
 from gangamon.store.redis import RedisStore
+from tests.support.page import move
 
 LANE = Lane("Slurm", "cluster.example.org")
 SITES = [f"node{n:03d}.example.org" for n in range(200)]
@@ -105,16 +105,9 @@ def _running() -> Seen:
 
 
 def _move(store: RedisStore, seen: Mapping[int, Observation]) -> None:
-    """One commit, as the owner's own word: it needs no claim."""
     master = store.master(OWNER, REPOSITORY, NUMBER)
     assert master is not None
-    jobs = store.jobs(master, list(seen))
-    now = time.time()
-    changes = [
-        Change(sub, jobs[sub], advance(jobs[sub], what, AbsencePolicy(), now))
-        for sub, what in seen.items()
-    ]
-    store.commit("", uuid.uuid4().hex, master, changes, None)
+    move(store, master, seen)
 
 
 class _Moving:
