@@ -166,19 +166,23 @@ class Live:
         fresh = [r for r in self._client.repositories() if r not in self._positions]
         for repository in fresh:
             self._positions[repository] = self._client.position(repository)
-        self._list(set(self._positions))
+        self._list(set(self._positions), again=True)
 
-    def _list(self, repositories: set[str]) -> None:
+    def _list(self, repositories: set[str], again: bool = False) -> None:
+        """``again``: read the open ones again, too, of which the number of subjobs may have grown
+        without a transition."""
         changed: list[dict[str, Any]] = []
         gone: list[Key] = []
         for repository in repositories:
             numbers = set(self._client.numbers(repository))
             with self._lock:
                 known = {number for r, number in self._rows if r == repository}
-            # Of those that are open the number of subjobs may have grown without a transition.
-            wanted = numbers - known | {
-                n for n in numbers & known if not self._rows[repository, n]["ended"]
-            }
+                wanted = numbers - known
+                if again:
+                    open_ones = (
+                        n for n in numbers & known if not self._rows[repository, n]["ended"]
+                    )
+                    wanted |= set(open_ones)
             changed += self._renew(repository, sorted(wanted))
             gone += [(repository, number) for number in known - numbers]
         with self._lock:

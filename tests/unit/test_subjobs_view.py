@@ -126,7 +126,7 @@ def test_a_new_attempt(rig: Rig, client: Client, clock: Clock) -> None:
 
 
 def test_search_and_filters(rig: Rig, client: Client, clock: Clock) -> None:
-    """By status, site, number, the backend's id, its status and reason, in any case; all at once."""
+    """By status, site, number, the backend's id and status, reason, in any case; all at once."""
     moved(rig, {0: seen(RUNNING, "CERN"), 1: seen(FAILED, "CERN", "Disk FULL on 12", 1)})
     moved(rig, {2: seen(FAILED, "Lyon", "Disk full on 345", 1)})
     mine = held(client)

@@ -151,3 +151,11 @@ export function later(act, ms) {
   let timer;
   return () => { clearTimeout(timer); timer = setTimeout(act, ms); };
 }
+
+/** Call ``act`` soon, but not again before ``gap`` ms are over, however often it is asked for. */
+export function soon(act, gap = 2000) {
+  let timer = null, due = 0;
+  return () => {
+    timer ??= setTimeout(() => { timer = null; due = performance.now() + gap; act(); }, Math.max(250, due - performance.now()));
+  };
+}

@@ -1,12 +1,12 @@
-import { STATUSES, Table, bar, count, h, later, moment, number, seconds, status, tabs } from "./dom.js";
+import { STATUSES, Table, bar, count, h, later, moment, number, seconds, soon, status, tabs } from "./dom.js";
 import { evidence } from "./evidence.js";
-import { address, Pager } from "./pager.js";
+import { Pager } from "./pager.js";
 import { announce, data, follow, get, main, post, tell } from "./service.js";
 
 const asked = new URLSearchParams(location.search);
 const wanted = { status: asked.get("status") ?? "", text: asked.get("text") ?? "", site: asked.get("site"), cause: asked.get("cause") ?? "",
   first: Number(asked.get("first") ?? 0), tab: asked.get("tab") ?? "subjobs", sub: asked.get("sub") ?? "" };
-const base = `${location.pathname}`;
+const base = location.pathname;
 let { row, results, lane_state: state, subjobs: page } = data.page ?? { row: null, results: {}, lane_state: "", subjobs: { total: 0, rows: [] } };
 
 // --- the head ---------------------------------------------------------------------------------
@@ -14,8 +14,7 @@ const headline = h("h1"), under = h("p", { class: "sub" }), progress = h("div"),
 const ask = h("button", { type: "button", onclick: async () => { ask.disabled = true; if (await post(`${base}/refresh`)) announce("Asked"); ask.disabled = false; } }, "Ask the backend now");
 
 function showHead() {
-  headline.replaceChildren(`Job ${row.job}${row.name ? ` ${""}` : ""}`);
-  if (row.name) headline.append(h("span", { class: "name" }, row.name));
+  headline.replaceChildren(h("span", {}, `Job ${row.job}${row.name ? ` ${row.name}` : ""}`));
   const parts = [status(row.status), ` · attempt ${row.attempt} · `, h("a", { href: "/lanes" }, row.lane)];
   if (!row.ended && row.phase !== "open") parts.push(` · ${row.phase}`);
   if (row.observed) parts.push(" · only observed");
@@ -204,11 +203,7 @@ if (row) {
 }
 
 // At most one page in two seconds however much moves; what is seen moves at once.
-let due = 0, timer;
-function soon() {
-  clearTimeout(timer);
-  timer = setTimeout(() => { due = performance.now() + 2000; wanted.tab === "subjobs" ? load(true) : refresh(); }, Math.max(300, due - performance.now()));
-}
+const again = soon(() => (wanted.tab === "subjobs" ? load(true) : refresh()));
 const mine = base.replace("/jobs/", "");
 follow((event) => {
   if (!row) return;
@@ -226,5 +221,5 @@ follow((event) => {
     if (wanted.sub in moved && !side.hidden) open(wanted.sub, false);
   }
   const seen = !moved || wanted.status || wanted.text || wanted.cause || page.rows.some((one) => one.sub in moved);
-  if (seen || wanted.tab !== "subjobs") soon();
+  if (seen || wanted.tab !== "subjobs") again();
 }, () => { load(); get(base).then((found) => { ({ row, results, lane_state: state } = found); showHead(); }).catch((error) => tell(error.message)); });

@@ -1,4 +1,4 @@
-import { Table, bar, count, h, later, number, status } from "./dom.js";
+import { Table, bar, count, h, later, number, soon, status } from "./dom.js";
 import { address, Pager } from "./pager.js";
 import { announce, data, follow, get, main, tell } from "./service.js";
 
@@ -59,7 +59,7 @@ main.replaceChildren(h("div", { class: "head" }, h("h1", {}, "Jobs")), figures,
 showFigures();
 show();
 
-const again = later(() => load(true), 600);
+const again = soon(() => load(true));
 follow((event) => {
   if (event.sums) { sums = event.sums; showFigures(); }
   if (event.gone?.length) again();
