@@ -100,7 +100,8 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
             if data is None:
                 raise HTTPException(404, "not known to the service")
         except StoreUnavailable as error:
-            away, overview = str(error), {"owner": board.client.owner, "flower": "", "away": away}
+            away = str(error)
+            overview = {"owner": board.client.owner, "flower": "", "away": away}
         text = _TEMPLATES.get_template("page.html").render(
             page=page,
             title=title,
