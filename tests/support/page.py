@@ -90,13 +90,13 @@ class World:
     def set_aside(self, number: int, sub: int, reason: str) -> None:
         """A dead letter of a subjob."""
         queue = f"poll.{LANE}"
-        found = self.store.claim(queue, 1000, 3600.0, 1000)
+        found = until(lambda: self.store.claim(queue, 1000, 3600.0, 1000), 60, "all are due")
         assert found is not None
         for member in found.members:
             (batch,) = self.store.batches([member])
             if batch.master.id == number and sub in batch.jobs:
                 self.store.set_aside(found.token, queue, member, batch.master, sub, reason)
-            self.store.commit(found.token, member, batch.master, [], 1.0)
+            self.store.commit(found.token, member, batch.master, [], 0.05)
 
     def close_service(self) -> None:
         """No command is taken in any more."""

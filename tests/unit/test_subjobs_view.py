@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from gangamon.client import Client
-from gangamon.domain.observation import Observation, Seen
+from gangamon.domain.observation import Fetched, Observation, Seen
 from gangamon.domain.status import JobStatus
 from gangamon.views import subjobs
 from gangamon.views.subjobs import Subjobs, Wanted
@@ -68,7 +68,11 @@ def seen(status: JobStatus, site: str = "A", reason: str = "", code: int | None 
 
 
 def moved(rig: Rig, what: dict[int, Observation]) -> None:
+    """To running, or to the end: outputs are brought of what has failed, too."""
     move(rig.store, the_master(rig.store), what)
+    ended = {sub: Fetched(True) for sub in what if rig.job(sub).status is JobStatus.COMPLETING}
+    if ended:
+        move(rig.store, the_master(rig.store), ended)
 
 
 def found(mine: Subjobs, *statuses: JobStatus, **wanted: str) -> Sequence[int]:

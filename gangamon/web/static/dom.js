@@ -3,13 +3,11 @@
 const SVG = "http://www.w3.org/2000/svg";
 const HIDDEN = /[\u0000-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]/g;
 
-/** Text with what would hide, turn round or control shown as a sign of its own. */
+/** Text with what would hide, turn round or control written out. */
 export function clean(value) {
   return String(value).replace(HIDDEN, (c) => {
     const code = c.charCodeAt(0);
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
-    return `\\u${code.toString(16).padStart(4, "0")}`;
+    return code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16).padStart(4, "0")}`;
   });
 }
 
@@ -55,6 +53,10 @@ export const status = (name, more = "") => h("span", { class: `status ${/^[a-z]+
 const NUMBER = new Intl.NumberFormat("en");
 export const count = (value) => NUMBER.format(value);
 export const number = (value) => (value ? count(value) : h("span", { class: "zero" }, "0"));
+
+/** A lane as people say it: backend, endpoint, credential. */
+export const lane = (name) => name.split("|").map((part) => { try { return decodeURIComponent(part); } catch { return part; } })
+  .filter((part) => part !== "-").join(" · ");
 
 /** A span of seconds as people say it. */
 export function seconds(value) {

@@ -1,4 +1,4 @@
-import { STATUSES, Table, bar, count, h, later, moment, number, seconds, soon, status, tabs } from "./dom.js";
+import { STATUSES, Table, bar, count, h, lane, later, moment, number, seconds, soon, status, tabs } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { Pager } from "./pager.js";
 import { announce, data, follow, get, main, post, tell } from "./service.js";
@@ -15,7 +15,7 @@ const ask = h("button", { type: "button", onclick: async () => { ask.disabled = 
 
 function showHead() {
   headline.replaceChildren(h("span", {}, `Job ${row.job}${row.name ? ` ${row.name}` : ""}`));
-  const parts = [status(row.status), ` · attempt ${row.attempt} · `, h("a", { href: "/lanes" }, row.lane)];
+  const parts = [status(row.status), ` · attempt ${row.attempt} · `, h("a", { href: "/lanes" }, lane(row.lane))];
   if (!row.ended && row.phase !== "open") parts.push(` · ${row.phase}`);
   if (row.observed) parts.push(" · only observed");
   if (!row.ended && state && state !== "asked") parts.push(h("span", { class: "state ill" }, ` · lane ${state}`));
@@ -27,7 +27,7 @@ function showHead() {
     let button = legend.querySelector(`[data-status="${name}"]`);
     const n = row.subjobs[name] ?? 0;
     if (!button) {
-      button = h("button", { type: "button", onclick: () => toggle(name) }, status(name), h("b"));
+      button = h("button", { type: "button", onclick: () => toggle(name) }, status(name), " ", h("b"));
       button.dataset.status = name;
       legend.append(button);
     }
@@ -157,7 +157,7 @@ const causes = new Table("Failed and killed subjobs by cause", [
 ], (one) => one.key, { none: "No subjob has failed." });
 const sites = new Table("Subjobs by site", [
   { head: "Site", label: "", cell: (one) => h("a", { href: `?site=${encodeURIComponent(one.site)}`, onclick: narrowed({ site: one.site }) }, one.site || "unknown") },
-  { head: "Progress", label: "", class: "wide", cell: (one) => bar(one.statuses, one.total) },
+  { head: "Progress", label: "", class: "wide bars", cell: (one) => bar(one.statuses, one.total) },
   { head: "Subjobs", class: "n", cell: (one) => count(one.total) },
   { head: "Running", class: "n", cell: (one) => number(one.statuses.running) },
   { head: "Completed", class: "n", cell: (one) => number(one.statuses.completed) },

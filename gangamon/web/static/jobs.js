@@ -1,4 +1,4 @@
-import { Table, bar, count, h, later, number, soon, status } from "./dom.js";
+import { Table, bar, count, h, lane, later, number, soon, status } from "./dom.js";
 import { address, Pager } from "./pager.js";
 import { announce, data, follow, get, main, tell } from "./service.js";
 
@@ -9,14 +9,14 @@ const several = new Set(rows.map((row) => row.repository)).size > 1;
 
 const where = (row) => `/jobs/${row.repository}/${row.job}`;
 const columns = [
-  { head: "Job", label: "", cell: (row) => h("a", { href: where(row) }, row.job, row.name ? ` ${row.name}` : "") },
+  { head: "Job", label: "", class: "name", cell: (row) => h("a", { href: where(row) }, row.job, row.name ? ` ${row.name}` : "") },
   { head: "Status", label: "", cell: (row) => status(row.status, row.observed ? " (observed)" : "") },
-  { head: "Progress", label: "", class: "wide", cell: (row) => bar(row.subjobs, row.total) },
+  { head: "Progress", label: "", class: "wide bars", cell: (row) => bar(row.subjobs, row.total) },
   { head: "Ended", class: "n", cell: (row) => `${count(row.done)} / ${count(row.total)}` },
   { head: "Running", class: "n", cell: (row) => number(row.subjobs.running) },
   { head: "Failed", class: "n", cell: (row) => number(row.subjobs.failed) },
   { head: "Stage", class: "w", cell: (row) => (row.ended || row.phase === "open" ? "" : row.phase) },
-  { head: "Lane", class: "short", cell: (row) => row.lane },
+  { head: "Lane", class: "short", cell: (row) => lane(row.lane) },
 ];
 if (several) columns.push({ head: "Repository", class: "mono", cell: (row) => row.repository.slice(0, 8) });
 const table = new Table("Master jobs", columns, where, { none: "No jobs here. Submit one in Ganga, or widen the filter." });

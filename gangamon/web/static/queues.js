@@ -1,18 +1,19 @@
-import { Table, count, h, moment, number, seconds } from "./dom.js";
+import { Table, count, h, lane, moment, number, seconds } from "./dom.js";
 import { data, follow, get, main, post, tell } from "./service.js";
 
 const flower = data.overview.flower;
 const chosen = new Set();
+const queue = (name) => (name.includes("|") ? name.replace(".", " ").split(" ").map(lane).join(" ") : name);
 
 
 const queues = new Table("Queues", [
-  { head: "Queue", label: "", cell: (one) => one.queue },
+  { head: "Queue", label: "", cell: (one) => queue(one.queue) },
   { head: "Waiting", class: "n", cell: (one) => number(one.waiting) },
   { head: "Worked on", class: "n", cell: (one) => number(one.claims) },
 ], (one) => one.queue, { none: "No queue yet." });
 
 const leases = new Table("Claims under way", [
-  { head: "Queue", label: "", cell: (one) => one.queue },
+  { head: "Queue", label: "", cell: (one) => queue(one.queue) },
   { head: "Worker", cell: (one) => (one.worker ? (flower ? h("a", { href: `${flower}/worker/${encodeURIComponent(one.worker)}`, rel: "noreferrer" }, one.worker) : one.worker) : h("span", { class: "note" }, "waits for one")) },
   { head: "Task", class: "mono", cell: (one) => (one.task && flower ? h("a", { href: `${flower}/task/${encodeURIComponent(one.task)}`, rel: "noreferrer" }, one.task.slice(0, 8)) : one.task.slice(0, 8)) },
   { head: "Jobs", class: "n", cell: (one) => count(one.jobs) },
@@ -47,7 +48,7 @@ const heading = h("h2", {}, "Dead letters");
 
 function showActs() {
   for (const name of chosen) if (!dead.letters.some((letter) => letter.name === name)) chosen.delete(name);
-  some.textContent = `Retry the ${count(chosen.size)} chosen`;
+  some.textContent = chosen.size ? `Retry the ${count(chosen.size)} chosen` : "Retry those chosen";
   some.disabled = chosen.size === 0;
   all.textContent = `Retry all ${count(dead.total)}`;
   acts.hidden = dead.total === 0;
@@ -83,7 +84,7 @@ async function load() {
 const part = (head, note, ...nodes) => h("section", {}, head instanceof Node ? head : h("h2", {}, head, h("span", { class: "sub" }, note)), ...nodes);
 heading.append(h("span", { class: "sub" }, "what breaks the query, or kills its worker, waits here until it is retried"));
 main.replaceChildren(h("div", { class: "head" }, h("h1", {}, "Queues"), flower ? h("p", { class: "sub" }, h("a", { href: flower, rel: "noreferrer" }, "Tasks and workers in Flower")) : ""),
-  part(heading, "", acts, causes.node, h("p", {}, " "), letters.node),
+  part(heading, "", acts, causes.node, letters.node),
   part("Waiting", "by queue", queues.node),
   part("Under way", "each claim is a lease: if its worker dies, it is taken back", leases.node));
 if (data.page) show({ queues: data.page.queues, dead: data.page.dead });

@@ -5,7 +5,7 @@ const share = (part, all) => (all ? `${((100 * part) / all).toFixed(1)} %` : "â€
 const ended = (one) => (one.statuses.completed ?? 0) + (one.statuses.failed ?? 0);
 const table = new Table("Sites", [
   { head: "Site", label: "", cell: (one) => one.site || "unknown" },
-  { head: "Progress", label: "", class: "wide", cell: (one) => bar(one.statuses, one.total) },
+  { head: "Progress", label: "", class: "wide bars", cell: (one) => bar(one.statuses, one.total) },
   { head: "Subjobs", class: "n", cell: (one) => count(one.total) },
   { head: "Running", class: "n", cell: (one) => number(one.statuses.running) },
   { head: "Completed", class: "n", cell: (one) => number(one.statuses.completed) },

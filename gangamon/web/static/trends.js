@@ -1,4 +1,4 @@
-import { STATUSES, count, h, seconds } from "./dom.js";
+import { STATUSES, count, h, lane as said, seconds } from "./dom.js";
 import { Plot } from "./plot.js";
 import { data, follow, get, main, tell } from "./service.js";
 
@@ -18,7 +18,7 @@ function show() {
   const LINES = { running: "line0", completed: "line1", killed: "line2", completing: "line3", failed: "line4" };
   moved.show(times, reached.map((status) => ({ name: status, class: LINES[status] ?? "line5", values: points.map((point, at) => (point.moved[status] ?? 0) / span(at)) })));
   const lanes = [...new Set(points.flatMap((point) => Object.keys(point.lags)))].sort();
-  lags.show(times, lanes.map((lane, at) => ({ name: lane || "unknown", class: `line${at % 6}`, values: points.map((point) => point.lags[lane]?.[1] ?? null) })));
+  lags.show(times, lanes.map((lane, at) => ({ name: said(lane) || "unknown", class: `line${at % 6}`, values: points.map((point) => point.lags[lane]?.[1] ?? null) })));
 }
 
 main.replaceChildren(h("div", { class: "head" }, h("h1", {}, "Trends"), h("p", { class: "sub" }, "Since the page was started, two hours at most")), states.node, moved.node, lags.node);

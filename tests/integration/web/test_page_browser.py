@@ -103,7 +103,8 @@ def test_jobs_and_their_progress(world: World, tab: Tab) -> None:
     """Each master job is a row with its counts, shown by what came with the page."""
     world.master(10, 4, "ntuples")
     world.finish(10, {0: DONE})
-    world.move(10, {1: RUNNING, 2: failed(2)})
+    world.move(10, {1: RUNNING})
+    world.finish(10, {2: failed(2)})
     opened(tab, "/")
     found = row(tab, "10 ntuples")
     expect(found).to_contain_text("2 / 4")
@@ -133,7 +134,7 @@ def test_filter_search_and_pages(world: World, tab: Tab) -> None:
     """The server pages; what was chosen stands in the address."""
     world.master(13, 130)
     world.move(13, dict.fromkeys(range(70), RUNNING))
-    world.move(13, {n: failed(n) for n in range(60, 64)})
+    world.finish(13, {n: failed(n) for n in range(60, 64)})
     opened(tab, job(13))
     rows = tab.locator("#panel-subjobs tbody tr")
     expect(tab.get_by_text("1 to 50 of 130")).to_be_visible()
@@ -161,14 +162,14 @@ def test_why(world: World, tab: Tab) -> None:
     """The evidence and how it came about, beside the list; Escape closes it."""
     world.master(14, 2)
     world.move(14, {1: RUNNING})
-    world.move(14, {1: failed(1)})
+    world.finish(14, {1: failed(1)})
     opened(tab, job(14))
     tab.get_by_role("link", name="14.1").click()
     side = tab.get_by_role("complementary", name="Evidence")
     expect(side).to_contain_text("evidence: script: F, exit code 1")
     expect(side).to_contain_text("disk quota exceeded")
     expect(side.get_by_role("listitem")).to_have_text(
-        [re.compile(status) for status in ("^failed", "^running", "^submitted")]
+        [re.compile(status) for status in ("^failed", "^completing", "^running", "^submitted")]
     )
     assert "sub=1" in tab.url
     tab.keyboard.press("Escape")
@@ -179,8 +180,8 @@ def test_why(world: World, tab: Tab) -> None:
 def test_failures_by_cause(world: World, tab: Tab) -> None:
     """What differs in numbers only is one cause; a cause leads to its subjobs."""
     world.master(15, 8)
-    world.move(15, {n: failed(n, f"SITE-{n % 2}") for n in range(5)})
-    world.move(15, {5: seen(JobStatus.FAILED, "TO", ended_at=NOW, exit_code=9)})
+    world.finish(15, {n: failed(n, f"SITE-{n % 2}") for n in range(5)})
+    world.finish(15, {5: seen(JobStatus.FAILED, "TO", ended_at=NOW, exit_code=9)})
     opened(tab, job(15))
     tab.get_by_role("tab", name="Failures by cause").click()
     causes = tab.locator("#panel-causes tbody tr")
@@ -254,15 +255,15 @@ def test_by_keyboard(world: World, tab: Tab) -> None:
 def test_hostile_names_and_reasons_are_text(world: World, tab: Tab) -> None:
     """No element comes of them, nothing runs, and what would hide or control is shown."""
     world.master(18, 2, NAME)
-    world.move(18, {0: failed(0, site="<b>bold</b>")})
+    world.finish(18, {0: failed(0, site="<b>bold</b>")})
     opened(tab, "/")
-    shown = '<img src=x onerror="alert(1)">\u241b[31m\\u202e'
+    shown = '<img src=x onerror="alert(1)">\\x1b[31m\\u202e'
     expect(row(tab, f"18 {shown}")).to_be_visible()
     for path in (job(18), f"{job(18)}?tab=causes", f"{job(18)}?tab=sites", f"{job(18)}?sub=0"):
         opened(tab, path)
         expect(tab.get_by_text("<b>bold</b>").first).to_be_visible()
     expect(tab.get_by_role("complementary", name="Evidence")).to_contain_text(
-        "<script>alert(2)</script>\u241b[2Jdisk quota"
+        "<script>alert(2)</script>\\x1b[2Jdisk quota"
     )
     assert tab.locator("main img, main b:text('bold'), main script").count() == 0
 
@@ -297,7 +298,7 @@ def test_logging_in(world: World, browser: Browser) -> None:
 def test_no_page_is_wider_than_the_screen(world: World, tab: Tab, width: int) -> None:
     """On a phone too; what is wide scrolls within itself."""
     world.master(19, 3, "a-name-without-a-space-that-goes-on-" * 4)
-    world.move(19, {0: failed(0)})
+    world.finish(19, {0: failed(0)})
     tab.set_viewport_size({"width": width, "height": 740})
     for path in ("/", job(19), f"{job(19)}?tab=causes", "/lanes", "/queues", "/sites", "/trends"):
         opened(tab, path)
@@ -359,7 +360,7 @@ def test_trends(world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch)
         points = page.app.state.live.trends.points()
         until(lambda: page.app.state.live.trends.points()[-1] != points[-1], 90, "another point")
         plot.get_by_text("Figures").click()
-        expect(plot.get_by_role("columnheader")).to_have_text(["Time", str(LANE)])
+        expect(plot.get_by_role("columnheader")).to_have_text(["Time", f"{LANE.backend} · {LANE.endpoint}"])
         tab.locator("figure", has_text="Subjobs by status").locator("svg").focus()
         tab.keyboard.press("ArrowLeft")
         expect(tab.locator("figure", has_text="Subjobs by status")).to_contain_text("completing")
