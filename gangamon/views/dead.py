@@ -10,8 +10,12 @@ from typing import Any
 
 from gangamon.protocols import DeadLetter
 
-#: What differs between two cases of one cause: numbers, and ids of eight hex digits or more.
-_DIFFERS = re.compile(r"\b[0-9a-fA-F]{8,}\b|\d+")
+#: What differs between two cases of one cause: UUIDs, addresses, ids of eight hex digits or more,
+#: numbers.
+_DIFFERS = re.compile(
+    r"\b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b"
+    r"|\b0[xX][0-9a-fA-F]+|\b[0-9a-fA-F]{8,}\b|\d+"
+)
 
 #: Jobs named as examples of a cause.
 EXAMPLES = 3

@@ -28,8 +28,8 @@ FRESH = 60.0
 #: States are read again at most for one part in so many of the time.
 SPARING = 20
 
-#: Sites named with a cause.
-SITES = 5
+#: Sites named with a cause, and causes told.
+SITES, CAUSES = 5, 200
 
 
 @dataclass(frozen=True)
@@ -120,8 +120,8 @@ class Subjobs:
         return len(found), there, self._client.native_ids(master, list(there))
 
     def causes(self) -> list[dict[str, Any]]:
-        """Failed and killed subjobs by cause, the most frequent first; times in seconds since the
-        epoch. ``key`` finds them again (``Wanted.cause``). Raises StoreUnavailable."""
+        """Failed and killed subjobs by cause, the most frequent first, ``CAUSES`` at most; times in
+        seconds since the epoch. ``key`` finds them again (``Wanted.cause``). Raises StoreUnavailable."""
         with self._lock:
             failed = [s for s, state in self._states.items() if state[2] in _NOT_WELL]
             self._learn(failed)
@@ -130,7 +130,7 @@ class Subjobs:
                 if fact := self._facts.get(sub):
                     groups[fact.cause].append(sub)
             found = [self._group(key, subs) for key, subs in groups.items()]
-        return sorted(found, key=lambda group: (-group["count"], group["key"]))
+        return sorted(found, key=lambda group: (-group["count"], group["key"]))[:CAUSES]
 
     def sites(self) -> dict[str, dict[str, int]]:
         """Site -> status -> subjobs; '' where no site is known. Raises StoreUnavailable."""

@@ -11,6 +11,7 @@ from gangamon.client import Client
 from gangamon.domain.observation import Fetched, Observation, Seen
 from gangamon.domain.status import JobStatus
 from gangamon.views import subjobs
+from gangamon.views.dead import cause_of
 from gangamon.views.subjobs import Subjobs, Wanted
 from tests.support.commands import OWNER, REPOSITORY, enqueue, register, spec, the_master
 from tests.support.page import move
@@ -163,6 +164,19 @@ def test_pages(rig: Rig, client: Client) -> None:
     total, jobs, natives = mine.page(Wanted(), 2, 3)
     assert (total, list(jobs), natives) == (6, [2, 3, 4], {2: "n2", 3: "n3", 4: "n4"})
     assert mine.page(Wanted(), 6, 3) == (6, {}, {})
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause"),
+    [
+        ("signal 11 at 0x7f3a in job 12", "signal # at # in job #"),
+        ("no file 6ba7b810-9dad-11d1-80b4-00c04fd430c8", "no file #"),
+        ("checksum deadbeef01 of cafe", "checksum # of cafe"),
+    ],
+)
+def test_what_is_one_cause(reason: str, cause: str) -> None:
+    """What differs from case to case is left out, words are not."""
+    assert cause_of(reason) == cause
 
 
 def test_causes_and_sites(rig: Rig, client: Client, clock: Clock) -> None:
