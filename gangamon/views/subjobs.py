@@ -121,7 +121,8 @@ class Subjobs:
 
     def causes(self) -> list[dict[str, Any]]:
         """Failed and killed subjobs by cause, the most frequent first, ``CAUSES`` at most; times in
-        seconds since the epoch. ``key`` finds them again (``Wanted.cause``). Raises StoreUnavailable."""
+        seconds since the epoch. ``key`` finds them again (``Wanted.cause``). Raises
+        StoreUnavailable."""
         with self._lock:
             failed = [s for s, state in self._states.items() if state[2] in _NOT_WELL]
             self._learn(failed)
