@@ -4,7 +4,7 @@ all of them each time."""
 from __future__ import annotations
 
 import time
-from collections import Counter, defaultdict
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from threading import RLock
@@ -27,6 +27,9 @@ FRESH = 60.0
 
 #: States are read again at most for one part in so many of the time.
 SPARING = 20
+
+#: Updates that wait until somebody looks; of more the states are read again.
+NEWS = 2000
 
 #: Sites named with a cause, and causes told.
 SITES, CAUSES = 5, 200
@@ -81,26 +84,20 @@ class Subjobs:
         self._stale: set[int] = set()
         self._checked = self._again = 0.0
         self._found: dict[Wanted, tuple[float, list[int]]] = {}
+        self._news: deque[Sequence[JobUpdate]] = deque(maxlen=NEWS)
         self._loaded = False
 
-    def apply(self, jobs: Iterable[JobUpdate]) -> None:
-        """Transitions, in any order, old ones too."""
-        with self._lock:
-            for job in jobs:
-                state = (job.attempt, job.restart, job.status)
-                old = self._states.get(job.sub)
-                if old is not None:
-                    if _version(state) <= _version(old):
-                        continue
-                    self._counts[old[2]] -= 1
-                self._states[job.sub] = state
-                self._counts[job.status] += 1
-                self._stale.add(job.sub)
+    def apply(self, jobs: Sequence[JobUpdate]) -> None:
+        """Transitions, in any order, old ones too. Does not wait: who looks next takes
+        them in."""
+        self._news.append(jobs)
 
     def refresh(self, master: Master) -> None:
         """``master``: its record as it is now. Raises StoreUnavailable."""
         with self._lock:
-            new = not self._loaded or master.attempt != self.master.attempt
+            missed = len(self._news) == NEWS
+            self._catch_up()
+            new = missed or not self._loaded or master.attempt != self.master.attempt
             self.master = master
             wrong = +self._counts != +Counter(master.counts)
             if new or (wrong and time.monotonic() >= self._again):
@@ -112,6 +109,7 @@ class Subjobs:
         """How many there are, and ``size`` of them from the ``first`` on, by number, as they are in
         the store now; and what the backend calls these. Raises StoreUnavailable."""
         with self._lock:
+            self._catch_up()
             found = self._select(wanted)
             subs = found[first : first + size]
             master = self.master
@@ -124,6 +122,7 @@ class Subjobs:
         seconds since the epoch. ``key`` finds them again (``Wanted.cause``). Raises
         StoreUnavailable."""
         with self._lock:
+            self._catch_up()
             failed = [s for s, state in self._states.items() if state[2] in _NOT_WELL]
             self._learn(failed)
             groups: dict[str, list[int]] = defaultdict(list)
@@ -136,6 +135,7 @@ class Subjobs:
     def sites(self) -> dict[str, dict[str, int]]:
         """Site -> status -> subjobs; '' where no site is known. Raises StoreUnavailable."""
         with self._lock:
+            self._catch_up()
             self._learn(self._states)
             found: dict[str, Counter[str]] = defaultdict(Counter)
             for sub, (_, _, status) in self._states.items():
@@ -149,6 +149,19 @@ class Subjobs:
             self._facts, self._natives, self._stale = {}, {}, set()
 
     # --- within the lock --------------------------------------------------------------------
+
+    def _catch_up(self) -> None:
+        while self._news:
+            for job in self._news.popleft():
+                state = (job.attempt, job.restart, job.status)
+                old = self._states.get(job.sub)
+                if old is not None:
+                    if _version(state) <= _version(old):
+                        continue
+                    self._counts[old[2]] -= 1
+                self._states[job.sub] = state
+                self._counts[job.status] += 1
+                self._stale.add(job.sub)
 
     def _load(self) -> None:
         begun = time.monotonic()

@@ -114,6 +114,19 @@ def test_what_no_update_told_is_read_when_the_counts_differ(
     assert found(mine, RUNNING) == [2]
 
 
+def test_updates_while_nobody_looks(
+    rig: Rig, client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No more are kept than a few; then all is read again."""
+    monkeypatch.setattr(subjobs, "NEWS", 2)
+    mine = held(client)
+    for sub in range(3):
+        moved(rig, {sub: seen(RUNNING)})
+    told(client, mine)
+    mine.refresh(the_master(rig.store))
+    assert found(mine, RUNNING) == [0, 1, 2]
+
+
 def test_a_new_attempt(rig: Rig, client: Client, clock: Clock) -> None:
     """A resubmitted subjob is what its new attempt is, also for an old update."""
     mine = held(client)
