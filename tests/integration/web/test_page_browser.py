@@ -261,7 +261,8 @@ def test_hostile_names_and_reasons_are_text(world: World, tab: Tab) -> None:
     expect(row(tab, f"18 {shown}")).to_be_visible()
     for path in (job(18), f"{job(18)}?tab=causes", f"{job(18)}?tab=sites", f"{job(18)}?sub=0"):
         opened(tab, path)
-        expect(tab.get_by_text("<b>bold</b>").first).to_be_visible()
+        panel = tab.locator("[role=tabpanel]:not([hidden])")
+        expect(panel.get_by_text("<b>bold</b>").first).to_be_visible()
     expect(tab.get_by_role("complementary", name="Evidence")).to_contain_text(
         "<script>alert(2)</script>\\x1b[2Jdisk quota"
     )
