@@ -61,6 +61,7 @@ export const lane = (name) => name.split("|").map((part) => { try { return decod
 /** A span of seconds as people say it. */
 export function seconds(value) {
   if (value === null || value === undefined) return "–";
+  if (value === 0) return "0 s";
   if (value >= 5400) return `${(value / 3600).toFixed(1)} h`;
   if (value >= 60) return `${Math.round(value / 60)} min`;
   return value < 1 ? `${value.toFixed(2)} s` : `${value.toFixed(1)} s`;

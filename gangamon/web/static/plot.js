@@ -9,7 +9,8 @@ function steps(most) {
   return Array.from({ length: Math.floor(most / step + 1e-9) + 1 }, (_, n) => n * step);
 }
 
-const clock = (at) => { const then = new Date(1000 * at); return `${String(then.getHours()).padStart(2, "0")}:${String(then.getMinutes()).padStart(2, "0")}`; };
+const two = (value) => String(value).padStart(2, "0");
+const clock = (at, exact = true) => { const then = new Date(1000 * at); return `${two(then.getHours())}:${two(then.getMinutes())}${exact ? `:${two(then.getSeconds())}` : ""}`; };
 
 /** ``series``: {name, class, values}; values beside ``times`` (seconds), null where nothing is known. ``stacked``: areas on each other. */
 export class Plot {
@@ -49,7 +50,7 @@ export class Plot {
     const x = (at) => LEFT + ((times[at] - times[0]) / span) * (width - LEFT), y = (value) => TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM);
     const nodes = marks.map((mark) => [s("line", { class: "grid", x1: LEFT, x2: width, y1: y(mark), y2: y(mark) }), s("text", { x: LEFT - 8, y: y(mark) + 4, "text-anchor": "end" }, this.format(mark))]).flat();
     const every = Math.max(1, Math.ceil(times.length / Math.max(2, Math.floor((width - LEFT) / 90))));
-    for (let at = 0; at < times.length; at += every) nodes.push(s("text", { x: x(at), y: HEIGHT - 4, "text-anchor": at ? "middle" : "start" }, clock(times[at])));
+    for (let at = 0; at < times.length; at += every) nodes.push(s("text", { x: x(at), y: HEIGHT - 4, "text-anchor": !at ? "start" : at + every < times.length || x(at) < width - 40 ? "middle" : "end" }, clock(times[at], span < 900)));
     const below = times.map(() => 0);
     for (const one of series) {
       let path = "", pen = false;
@@ -67,7 +68,7 @@ export class Plot {
     if (!times.length) nodes.push(s("text", { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "The first point comes within ten seconds."));
     this.svg.replaceChildren(...nodes, this.cross);
     this.x = x;
-    this.legend.replaceChildren(...series.map((one) => h("span", { class: `status ${one.class}` }, `${one.name}  `)));
+    this.legend.replaceChildren(...series.map((one) => h("span", { class: `status ${one.class}` }, one.name)));
   }
 
   #at(part) {
