@@ -171,9 +171,9 @@ class _Viewers:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._ended = threading.Event()
+        self._ended, self._lock = threading.Event(), threading.Lock()
         self._threads = [threading.Thread(target=self._follow, args=kind) for kind in KINDS]
-        self.events = 0
+        self.whole = 0
 
     def __enter__(self) -> _Viewers:
         for thread in self._threads:
@@ -184,9 +184,10 @@ class _Viewers:
         self._ended.set()
         for thread in self._threads:
             thread.join()
+        assert self.whole == len(KINDS), "a viewer was lost"
 
     def _follow(self, path: str, every: float) -> None:
-        stream, asking = _connect(self._url), _connect(self._url)
+        stream = _connect(self._url)
         stream.request("GET", "/api/v1/events")
         answer = stream.getresponse()
         assert answer.status == 200
@@ -195,13 +196,16 @@ class _Viewers:
             line = answer.readline()
             assert line, "the stream has ended"
             if line.startswith(b"data: "):
-                self.events += 1
                 json.loads(line[6:])
             if path and time.monotonic() >= due:
                 due = time.monotonic() + every
+                # A connection that rests for five seconds has been ended, as a browser's has.
+                asking = _connect(self._url)
                 assert _get(asking, path)[0] == 200
+                asking.close()
         stream.close()
-        asking.close()
+        with self._lock:
+            self.whole += 1
 
 
 def _connect(url: str) -> http.client.HTTPConnection:
