@@ -137,7 +137,7 @@ def router(board: Board, live: Live, actions: Actions) -> APIRouter:
     async def events() -> Any:
         """Server-sent events, each a JSON object with some of: ``masters`` (rows that changed),
         ``gone`` ([repository, number]), ``subs`` (REPOSITORY/NUMBER -> sub -> status; null: too
-        many to name), ``sums``, ``tick_age``, ``point`` (of the trends), ``away``, ``again`` (ask
+        many to name), ``told`` (the first: how many changes were told before), ``sums``, ``tick_age``, ``point`` (of the trends), ``away``, ``again`` (ask
         for everything anew)."""
         if live.viewers() >= VIEWERS:
             raise HTTPException(503, f"{VIEWERS} viewers already")
@@ -177,7 +177,7 @@ async def _stream(live: Live) -> AsyncIterator[bytes]:
     viewer = Viewer(asyncio.get_running_loop())
     live.join(viewer)
     try:
-        yield b"retry: 1000\n\n"
+        yield b'retry: 1000\ndata: {"told":%d}\n\n' % live.told
         while True:
             try:
                 event = await asyncio.wait_for(viewer.events.get(), QUIET)

@@ -93,7 +93,7 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         session: Session, page: str, title: str, make: Callable[[], dict[str, Any] | None]
     ) -> Response:
         """The page with what it first shows, so that it need not ask for it."""
-        away, data = "", None
+        away, data, told = "", None, live.told  # before what is shown is read
         try:
             data = make()
             overview = board.overview()
@@ -110,7 +110,7 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
             token=session.token,
             login=app.state.gate.login,
             away=away,
-            data={"page": data, "overview": overview},
+            data={"page": data, "overview": overview, "told": told},
         )
         return HTMLResponse(text, 503 if away else 200)
 

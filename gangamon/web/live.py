@@ -64,6 +64,8 @@ class Live:
 
     def __init__(self, client: Client) -> None:
         self.away = "not asked yet"
+        #: How many changes were told: by it a page knows whether it missed one before it followed.
+        self.told = 0
         self.trends = Trends()
         self._client = client
         self._lock = Lock()
@@ -277,6 +279,8 @@ class Live:
         self._tell(event)
 
     def _tell(self, event: dict[str, Any]) -> None:
+        if not event.keys() <= {"tick_age", "sums", "point"}:
+            self.told += 1
         text = b"data: " + json.dumps(event, separators=(",", ":")).encode() + b"\n\n"
         with self._lock:
             viewers = list(self._viewers)

@@ -176,7 +176,7 @@ const LOADS = {
   causes: async () => causes.show(await get(`${base}/causes`), true),
   sites: async () => sites.show((await get(`${base}/sites`)).rows, true),
   results: async () => {
-    ({ row, results, lane_state: state } = await get(base));
+    ({ results, lane_state: state } = await get(base));
     showHead();
     said.replaceChildren(Object.keys(results).length ? h("pre", {}, ...JSON.stringify(results, null, 2).split("\n").flatMap((line) => [line, h("br")])) : h("p", { class: "note" }, "Merge, check and notify have not run yet."));
   },
@@ -204,6 +204,7 @@ if (row) {
 
 // At most one page in two seconds however much moves; what is seen moves at once.
 const again = soon(() => (wanted.tab === "subjobs" ? load(true) : refresh()));
+let heads = 0;
 const mine = base.replace("/jobs/", "");
 follow((event) => {
   if (!row) return;
@@ -211,6 +212,7 @@ follow((event) => {
     if (`${one.repository}/${one.job}` !== mine) continue;
     if (!row.ended && one.ended) announce(`Job ${one.job} is ${one.status}`);
     row = one;
+    heads += 1;
     showHead();
   }
   if (!event.subs || !(mine in event.subs)) return;
@@ -222,4 +224,15 @@ follow((event) => {
   }
   const seen = !moved || wanted.status || wanted.text || wanted.cause || page.rows.some((one) => one.sub in moved);
   if (seen || wanted.tab !== "subjobs") again();
-}, () => { load(); get(base).then((found) => { ({ row, results, lane_state: state } = found); showHead(); }).catch((error) => tell(error.message)); });
+}, async () => {
+  load();
+  const before = heads;
+  try {
+    const found = await get(base);
+    if (before === heads) ({ row } = found);  // else what was told meanwhile is not older
+    ({ results, lane_state: state } = found);
+    showHead();
+  } catch (error) {
+    tell(error.message);
+  }
+});

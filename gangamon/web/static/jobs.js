@@ -41,12 +41,16 @@ function show(flash = false) {
 }
 
 let turn = 0;
+const recent = new Map();
 async function load(flash = false) {
   const mine = ++turn, query = address(wanted);
+  recent.clear();
   try {
     const found = await get(`/jobs?${query}`);
     if (mine !== turn) return;
-    ({ rows, total } = found);
+    // What was told meanwhile is not older than the answer.
+    rows = found.rows.map((row) => recent.get(where(row)) ?? row);
+    total = found.total;
     show(flash === true);
     tell("");
   } catch (error) {
@@ -65,6 +69,7 @@ follow((event) => {
   if (event.gone?.length) again();
   if (!event.masters) return;
   const changed = new Map(event.masters.map((row) => [where(row), row]));
+  for (const [key, row] of changed) recent.set(key, row);
   const seen = new Set(rows.map(where));
   // Rows that are shown change in place; a new one, or one that a filter may let in, is asked for.
   for (const row of event.masters) {

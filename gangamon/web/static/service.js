@@ -60,7 +60,7 @@ export function follow(take, anew) {
   let source = null, missed = false;
   const open = () => {
     source = new EventSource("/api/v1/events");
-    source.onopen = () => { cut = false; showService(); document.documentElement.dataset.live = "yes"; if (missed) anew(); missed = false; };
+    source.onopen = () => { cut = false; showService(); document.documentElement.dataset.live = "yes"; };
     source.onerror = () => {
       cut = missed = true;
       document.documentElement.dataset.live = "no";
@@ -69,6 +69,8 @@ export function follow(take, anew) {
     };
     source.onmessage = (message) => {
       const event = JSON.parse(message.data);
+      // The first: was anything told between what the page came with and this stream?
+      if ("told" in event) { if (missed || event.told !== data.told) anew(); missed = false; }
       if ("tick_age" in event) { tickAge = event.tick_age; tickAt = performance.now(); away = ""; }
       if ("away" in event) away = event.away;
       if (event.again) { away = ""; tell(""); anew(); }
