@@ -91,7 +91,8 @@ class Board:
         held = self.live.subjobs(repository, number)
         if held is None:
             return None
-        key = f"page {repository} {number} {first} {size} {wanted!r}"
+        # What was made before the last change was told is old.
+        key = f"page {self.live.told} {repository} {number} {first} {size} {wanted!r}"
 
         def make() -> dict[str, Any]:
             total, found, natives = held.page(wanted, first, size)
@@ -117,9 +118,9 @@ class Board:
 
     def sites(self, repository: str = "", number: int = -1) -> dict[str, Any]:
         """Of one master, or of all."""
-        return self._once_in(
-            10.0, f"sites {repository} {number}", lambda: self._sites(repository, number)
-        )
+        key = f"sites {repository} {number}"
+        seconds = 2.0 if repository else 10.0
+        return self._once_in(seconds, key, lambda: self._sites(repository, number))
 
     def _sites(self, repository: str, number: int) -> dict[str, Any]:
         rows = self.live.rows()

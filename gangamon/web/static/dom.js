@@ -155,10 +155,10 @@ export function later(act, ms) {
   return () => { clearTimeout(timer); timer = setTimeout(act, ms); };
 }
 
-/** Call ``act`` soon, but not again before ``gap`` ms are over, however often it is asked for. */
-export function soon(act, gap = 2000) {
+/** Call ``act`` after ``wait`` ms, but not again before ``gap`` ms are over, however often it is asked for. */
+export function soon(act, gap = 2000, wait = 250) {
   let timer = null, due = 0;
   return () => {
-    timer ??= setTimeout(() => { timer = null; due = performance.now() + gap; act(); }, Math.max(250, due - performance.now()));
+    timer ??= setTimeout(() => { timer = null; due = performance.now() + gap; act(); }, Math.max(wait, due - performance.now()));
   };
 }

@@ -203,7 +203,8 @@ if (row) {
 }
 
 // At most one page in two seconds however much moves; what is seen moves at once.
-const again = soon(() => (wanted.tab === "subjobs" ? load(true) : refresh()));
+// What the server keeps of sweeps over all subjobs is at most two seconds old: then it knows of what was told.
+const again = soon(() => (wanted.tab === "subjobs" ? load(true) : refresh()), 2000, 2200);
 let heads = 0;
 const mine = base.replace("/jobs/", "");
 follow((event) => {
