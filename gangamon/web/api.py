@@ -135,7 +135,7 @@ def router(board: Board, live: Live, actions: Actions) -> APIRouter:
 
     @api.get("/events", response_class=StreamingResponse)
     async def events() -> Any:
-        """Server-sent events, each a JSON object with some of: ``told`` (the first: how many changes
+        """Server-sent events, JSON objects with some of: ``told`` (the first: how many changes
         were told before), ``masters`` (rows that changed), ``gone`` ([repository, number]),
         ``subs`` (REPOSITORY/NUMBER -> sub -> status; null: too many to name), ``sums``,
         ``tick_age``, ``point`` (of the trends), ``away``, ``again`` (ask for everything anew)."""
