@@ -18,8 +18,19 @@ from gangamon.errors import BadInput, GangamonError, StoreUnavailable
 #: Modules of this package; each has its commands in COMMANDS. They are loaded in this order until
 #: a command is found: those that take long (redis) come last.
 GROUPS = (
-    "service", "simulate", "jobs", "lanes", "reports", "dead", "web", "ganga", "shadow", "doctor",
-)  # fmt: skip
+    "service",
+    "simulate",
+    "jobs",
+    "lanes",
+    "reports",
+    "dead",
+    "metrics",
+    "top",
+    "web",
+    "ganga",
+    "shadow",
+    "doctor",
+)
 
 
 def fail(error: GangamonError) -> NoReturn:
