@@ -39,6 +39,10 @@ NAMES = {
         "benchmarks.fairness",
         "20 small owners beside one with 5,000 batches (--quick, --json FILE)",
     ),
+    "page": (
+        "benchmarks.page",
+        "the job page over 100,000 subjobs with 20 viewers, in Chromium (--quick, --json FILE)",
+    ),
     "hanging": (
         "benchmarks.hanging",
         "a lane's lag beside more silent lanes than poll threads (--quick, --json FILE)",

@@ -57,6 +57,11 @@ class Settings:
     flower_enabled: bool
     flower_address: str
     flower_port: int
+    web_enabled: bool
+    web_address: str
+    web_port: int
+    web_password_file: Path | None
+    web_flower_url: str
     notify_command: str
     notify_webhook: str
     log_level: str
@@ -233,6 +238,11 @@ _KEYS: dict[str, _Key] = {
     "flower.enabled": _Key("flower_enabled", lambda: True, _flag, "true or false"),
     "flower.address": _Key("flower_address", lambda: "127.0.0.1", _text, "an address to bind"),
     "flower.port": _Key("flower_port", lambda: 0, _port, "0 (any free port) to 65535"),
+    "web.enabled": _Key("web_enabled", lambda: True, _flag, "true or false"),
+    "web.address": _Key("web_address", lambda: "127.0.0.1", _text, "an address to bind"),
+    "web.port": _Key("web_port", lambda: 0, _port, "0 (any free port) to 65535"),
+    "web.password_file": _Key("web_password_file", lambda: None, _optional_path, _PATH),
+    "web.flower_url": _Key("web_flower_url", str, _webhook, "'' or an address http(s)://..."),
     "notify.command": _Key("notify_command", str, _text, "a command, or ''"),
     "notify.webhook": _Key("notify_webhook", str, _webhook, "'' or an address http(s)://..."),
 }

@@ -27,6 +27,7 @@ GROUPS = (
     "dead",
     "metrics",
     "top",
+    "web",
     "ganga",
     "shadow",
     "doctor",

@@ -25,12 +25,8 @@ def new_token(queue: str) -> str:
 
 
 class Claims(StoreBase):
-    """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, next_in_line, renew,
+    """See ``protocols.JobStore``: claim, ripe, begin, answered, next_in_line, renew,
     begun, abandon, postpone, drop, hasten, rescue."""
-
-    def queues(self) -> Sequence[str]:
-        with translated(self.url):
-            return sorted(cast("set[str]", self._redis.smembers(self.keys.of("queues"))))
 
     def claim(
         self, queue: str, members: int, lease: float, slots: int, polite: Polite | None = None
