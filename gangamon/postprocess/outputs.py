@@ -6,7 +6,6 @@ beside the output; when all outputs are there, the manifest is written, and they
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -83,7 +82,7 @@ def _found(directory: str, folder: str) -> list[tuple[str, int, str]]:
         path = os.path.join(folder, entry)
         if os.path.islink(path) or not os.path.isfile(path):
             raise MergeFailed(f"The merge made {entry}, which is not a regular file.")
-        digest = hashlib.blake2b(digest_size=16)
+        digest = manifest.checksum()
         size = 0
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):

@@ -99,7 +99,7 @@ def test_what_is_read_ahead_keeps_its_order(
     paths = [master.put(n, "out.txt", content) for n, content in enumerate(contents)]
     ((name, size, digest),) = master.merge("out.txt", compress=compress).files
     raw = (master.target / name).read_bytes()
-    assert (size, digest) == (len(raw), hashlib.blake2b(raw, digest_size=16).hexdigest())
+    assert (size, digest) == (len(raw), hashlib.sha256(raw).hexdigest())
     body = (gzip.decompress(raw) if compress else raw).partition(b"\n")[2]
     texts = [content.replace(b"\r", b"\n") for content in contents]
     assert body == frame(*zip(paths, texts, strict=True))
