@@ -58,8 +58,8 @@ def _plain(merger: Any, kind: str) -> MergerSpec | None:
 
 
 def _smart(smart: Any) -> MergerSpec | None:
-    """The files by the merger that ``[Mergers]`` associates with their names or extensions, in the
-    order of the first file of each, as ``SmartMerger.merge`` of Ganga 8.7.12. Where no files are
+    """The files by the merger that ``[Mergers]`` associates with their names or extensions, or, where
+    it knows none, by gangamon's of the extension, in the order of the first file of each, as ``SmartMerger.merge`` of Ganga 8.7.12. Where no files are
     named, Ganga looks through all subjobs for those that all of them have: that is its own."""
     files = inside(smart.files)
     if not files:
@@ -77,6 +77,10 @@ def _smart(smart: Any) -> MergerSpec | None:
     parts: list[MergerSpec] = []
     for key, names in groups.items():
         merger = getMergerObject(key)
+        if merger is None and (kind := Client.merger_of(key)):
+            given = replace(whole, kind=kind, files=tuple(names), parts=(), options={})
+            parts.append(given)
+            continue
         if merger is None:
             whole = replace(whole, options={"refusal": _UNKNOWN.format(key)})
             break
