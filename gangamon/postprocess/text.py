@@ -119,7 +119,8 @@ def _merge(
             try:
                 if grown is not None and slices.takes(order, grown, of):
                     hidden[name] = grown.place(of)
-                    made.append((name, *slices.finish(grown, of, inputs[of], is_gzip(name), looked)))
+                    given = inputs[of], is_gzip(name), looked
+                    made.append((name, *slices.finish(grown, of, *given)))
                 else:
                     hidden[name] = manifest.hidden(os.path.dirname(paths[name]))
                     leftovers.callback(manifest.discard, hidden[name])

@@ -58,9 +58,10 @@ def _plain(merger: Any, kind: str) -> MergerSpec | None:
 
 
 def _smart(smart: Any) -> MergerSpec | None:
-    """The files by the merger that ``[Mergers]`` associates with their names or extensions, or, where
-    it knows none, by gangamon's of the extension, in the order of the first file of each, as ``SmartMerger.merge`` of Ganga 8.7.12. Where no files are
-    named, Ganga looks through all subjobs for those that all of them have: that is its own."""
+    """The files by the merger that ``[Mergers]`` associates with their names or extensions (where
+    it knows none, by gangamon's of the extension), in the order of the first file of each, as
+    ``SmartMerger.merge`` of Ganga 8.7.12. Where no files are named, Ganga looks through all subjobs
+    for those that all of them have: that is its own."""
     files = inside(smart.files)
     if not files:
         return None

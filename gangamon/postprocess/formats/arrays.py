@@ -24,9 +24,9 @@ def library(name: str, what: str) -> Any:
 
 
 class NumpyMerger(Segmented):
-    """``.npy``: one array. ``.npz``: arrays by name, the same names in all files. Types and all axes
-    but the first must be the same. One array of one file is in memory. Nothing is unpickled: arrays
-    of Python objects are refused."""
+    """``.npy``: one array. ``.npz``: arrays by name, the same names in all files. Types and all
+    axes but the first must be the same. One array of one file is in memory. Nothing is unpickled:
+    arrays of Python objects are refused."""
 
     kind = "NumpyMerger"
     extensions = ("npy", "npz")
