@@ -12,7 +12,7 @@ from contextlib import ExitStack
 
 from gangamon.errors import MergeFailed
 from gangamon.postprocess import manifest
-from gangamon.postprocess.plan import fingerprint, plan, refuse
+from gangamon.postprocess.plan import accepted, fingerprint, plan, refuse
 from gangamon.protocols import Manifest, MergeOrder
 
 #: Makes the file of the second argument from the files of the first: paths. What else it writes
@@ -28,6 +28,7 @@ _CHUNK = 1 << 20
 def merge(order: MergeOrder, make: Make, instead: Instead = lambda _, paths: paths) -> Manifest:
     """As PostProcessor.run. A second run from the same inputs changes nothing, also without
     ``overwrite``; one that was killed is taken up where its outputs were to get their names."""
+    accepted(order)
     inputs = plan(order)
     source = fingerprint(inputs)
     noted = manifest.load(order.target, order.attempt, order.spec, source)

@@ -15,7 +15,7 @@ import stat
 from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cache
 
-from gangamon.domain.command import MergerSpec
+from gangamon.domain.command import ACCEPTANCE, MergerSpec
 from gangamon.domain.status import JobStatus
 from gangamon.errors import MergeFailed, StorageAway, TransientError
 from gangamon.protocols import MergeOrder
@@ -48,6 +48,25 @@ def plan(
     return inputs
 
 
+def accepted(order: MergeOrder) -> None:
+    """Of an order of all subjobs: where enough of them have completed (ACCEPTANCE), the failed and
+    killed ones are left out, as with ``ignorefailed``. MergeFailed if too few have."""
+    share = order.spec.options.get(ACCEPTANCE)
+    if not isinstance(share, float) or order.spec.ignorefailed:
+        return
+    others = [(fqid, status) for fqid, status, _ in order.inputs if status != JobStatus.COMPLETED]
+    total = len(order.inputs)
+    if total - len(others) >= share * total:
+        return
+    try:
+        _excuse(*others[0], False)
+    except MergeFailed as error:
+        raise MergeFailed(
+            f"{error} {total - len(others)} of {total} subjobs have completed; "
+            f"[Gangamon] MergeAcceptance is {share:g}."
+        ) from error
+
+
 @cache
 def is_name(pattern: str) -> bool:
     """Whether a pattern is the name of one file, as ``os.path.relpath`` would write it."""
@@ -71,7 +90,7 @@ def of_subjob(
 ) -> list[tuple[str, str]]:
     """(output, input) of what one subjob gives to a merge. ``looked`` and errors: as ``plan``."""
     if status is not JobStatus.COMPLETED:
-        _excuse(fqid, status, spec.ignorefailed)
+        _excuse(fqid, status, spec.ignorefailed or ACCEPTANCE in spec.options)
         return []
     given = []
     base = os.path.join(output, "")

@@ -7,9 +7,9 @@ SPAN neighbouring subjobs that have ended give one segment for each output. In t
 KEY is a digest of the merger's spec (``growth``), FIRST the place of the first subjob, DIGEST one
 of the output's name and of the inputs: paths, sizes, times, and the attempts of the subjobs. The
 name is given by rename when all of it is on the disk. So the directory is its own manifest: what
-died while it was made has no such name, and after a resubmission, or a change by hand, another name is
-asked for: that segment is made anew, the others stay. The merge at the end takes those that are
-there, and the inputs themselves for the rest.
+died while it was made has no such name, and after a resubmission, or a change by hand, another
+name is asked for: that segment is made anew, the others stay. The merge at the end takes those
+that are there, and the inputs themselves for the rest.
 """
 
 from __future__ import annotations

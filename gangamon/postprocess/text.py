@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from gangamon.errors import DiskFull, MergeFailed
 from gangamon.postprocess import growth, manifest, slices
 from gangamon.postprocess.frames import Frames, is_gzip, output_name
-from gangamon.postprocess.plan import Facts, fingerprint, mounted, plan, refuse
+from gangamon.postprocess.plan import Facts, accepted, fingerprint, mounted, plan, refuse
 from gangamon.protocols import Manifest, MergeOrder
 
 #: Seconds for which the merge at the end waits for a slice that is under way.
@@ -71,6 +71,7 @@ def _discard(order: MergeOrder) -> None:
 
 
 def _run(order: MergeOrder) -> Manifest:
+    accepted(order)
     looked: dict[str, Facts] = {}
     inputs = plan(order, looked)
     source = fingerprint(inputs, looked)

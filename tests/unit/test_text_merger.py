@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import io
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +19,7 @@ from gangamon.errors import BadInput, MergeFailed
 from gangamon.postprocess import frames
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import MergeOrder
-from tests.unit.merging import Master, frame
+from tests.unit.merging import DONE, Master, frame
 
 FAILED, KILLED = JobStatus.FAILED, JobStatus.KILLED
 SUMMARY = ".merge_summary"
@@ -134,6 +135,30 @@ def test_two_outputs_of_one_name(master: Master) -> None:
     with pytest.raises(MergeFailed, match="Both"):
         master.merge("a.txt", "a.txt.gz", compress=True)
     assert not master.target.exists()
+
+
+@pytest.mark.parametrize(("share", "good"), [(0.5, True), (0.75, True), (0.8, False), (1.0, False)])
+@pytest.mark.parametrize("grown", [False, True])
+def test_enough_subjobs(master: Master, share: float, good: bool, grown: bool) -> None:
+    """Of 4 one has failed: left out if the rest is enough, also where it had grown before."""
+    paths = [master.put(n, "out.txt", b"%d" % n, FAILED if n == 1 else DONE) for n in range(4)]
+    order = master.order("out.txt")
+    order = replace(order, spec=replace(order.spec, options={"acceptance": share}))
+    if grown:
+        TextMerger().grow(replace(order, inputs=list(order.inputs)[:2]), 1e9)
+    if good:
+        TextMerger().run(order)
+        three = [(paths[n], b"%d" % n) for n in (0, 2, 3)]
+        assert master.body("out.txt") == frame(*three)
+        return
+    with pytest.raises(MergeFailed) as caught:
+        TextMerger().run(order)
+    assert str(caught.value) == (
+        "Job 42.1 has status failed and so the merge can not continue. This can be overridden "
+        "with the ignorefailed flag. 3 of 4 subjobs have completed; [Gangamon] MergeAcceptance "
+        f"is {share:g}."
+    )
+    assert not master.target.exists() or master.names() == set()
 
 
 @pytest.mark.parametrize("status", [FAILED, KILLED])

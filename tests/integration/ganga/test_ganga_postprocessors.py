@@ -166,6 +166,38 @@ def test_what_needs_the_session_runs_there_with_all_that_follows(
     assert "it imports GangaCore" in why(service, ganga, "0")
 
 
+def test_enough_subjobs_and_a_format_of_ours(ganga: Session) -> None:
+    """csv, which Ganga's SmartMerger does not know, of the 2 of 3 subjobs that have completed."""
+    result = ganga.run(
+        f"""{COUNTED}
+        def job(*commands):
+            j = make(list(commands), files=())
+            j.outputfiles = [LocalFile("data.csv")]
+            j.postprocessors = [SmartMerger(files=["data.csv"])]
+            return j
+        good = "echo x,y > data.csv; echo 1,2 >> data.csv"
+        a, b = job(good, "exit 3", good), job("exit 3", "exit 3", good)
+        runMonitoring()
+        for j in (a, b):
+            j.submit()
+        ended(a, b)
+        facts["ends"] = [[j.status, *states(j)] for j in (a, b)]
+        facts["merged"] = open(a.outputdir + "data.csv").read()
+        facts["too few"] = os.path.exists(b.outputdir + "data.csv")
+        facts["here"] = here
+        """,
+        "-o[Gangamon]MergeAcceptance=0.6",
+        within=400,
+    )
+    found = result.facts
+    assert found["ends"] == [
+        ["failed", "completed", "failed", "completed"],
+        ["failed", "failed", "failed", "completed"],
+    ]
+    assert found["merged"] == "x,y\n1,2\n1,2\n"
+    assert (found["too few"], found["here"]) == (False, [])
+
+
 def test_root_files_are_merged_and_checked_without_root(ganga: Session) -> None:
     """Ganga itself would need a ROOT; the merge and its check are the service's."""
     import uproot
