@@ -24,7 +24,7 @@ _BLOCK, _AHEAD = 1 << 20, 3
 #: it, by so many threads: where the storage makes us wait, not where Python does.
 _GROUP, _SLOW, _READERS = 64, 0.0005, 8
 
-#: As gzip(1) does it; zlib's best takes three times as long for a hundredth less.
+#: As gzip(1) does it; zlib's best takes up to three times as long for a hundredth less.
 _LEVEL = 6
 
 _NOTHING: Mapping[str, Facts] = {}
