@@ -11,10 +11,10 @@ from GangaCore.GPIDev.Adapters.IGangaFile import IGangaFile
 from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.GPIDev.Lib.File.File import File
 from GangaCore.Lib.Mergers.Merger import getMergerObject
-from GangaCore.Utility.Config import getConfig
 
+from gangamon.adapter.handover import foreign
 from gangamon.client import Client
-from gangamon.domain.command import ACCEPTANCE, MergerSpec
+from gangamon.domain.command import MergerSpec
 from gangamon.domain.observation import Scalar
 
 #: Attributes that each merger's spec has as fields.
@@ -39,7 +39,8 @@ def spec(merger: Any) -> MergerSpec | None:
     has none of that name, or not for such attributes."""
     kind = str(getName(merger))
     if kind not in Client.mergers():
-        return None
+        options, files = other_options(merger, _FIELDS), inside(merger.files)
+        return foreign.spec(merger, kind, options, files)
     return _smart(merger) if kind == "SmartMerger" else _plain(merger, kind)
 
 
@@ -54,7 +55,7 @@ def _plain(merger: Any, kind: str) -> MergerSpec | None:
         ignorefailed=bool(merger.ignorefailed),
         overwrite=bool(merger.overwrite),
         compress=bool(getattr(merger, "compress", False)),
-        options=options | _acceptance(),
+        options=options | foreign.acceptance(),
     )
 
 
@@ -80,7 +81,9 @@ def _smart(smart: Any) -> MergerSpec | None:
     for key, names in groups.items():
         merger = getMergerObject(key)
         if merger is None and (kind := Client.merger_of(key)):
-            given = replace(whole, kind=kind, files=tuple(names), parts=(), options=_acceptance())
+            given = replace(
+                whole, kind=kind, files=tuple(names), parts=(), options=foreign.acceptance()
+            )
             parts.append(given)
             continue
         if merger is None:
@@ -93,12 +96,6 @@ def _smart(smart: Any) -> MergerSpec | None:
             return None
         parts.append(part)
     return replace(whole, parts=tuple(parts))
-
-
-def _acceptance() -> dict[str, Scalar]:
-    """The session's wish, where it has one."""
-    share = float(getConfig("Gangamon")["MergeAcceptance"])
-    return {ACCEPTANCE: share} if share < 1.0 else {}
 
 
 def _extension(name: str) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gangamon.cli.ganga import package
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
 from tests.support.smtp import mailbox
@@ -164,6 +165,73 @@ def test_what_needs_the_session_runs_there_with_all_that_follows(
         "TextMerger.merge",
     ]  # fmt: skip
     assert "it imports GangaCore" in why(service, ganga, "0")
+
+
+PACKAGE = """
+import os
+from GangaCore.GPIDev.Adapters.IMerger import IMerger
+from GangaCore.GPIDev.Adapters.IPostProcessor import PostProcessException
+from GangaCore.GPIDev.Schema import SimpleItem
+
+class MineMerger(IMerger):
+    _category = "postprocessor"
+    _exportmethods = ["merge"]
+    _name = "MineMerger"
+    _schema = IMerger._schema.inherit_copy()
+    _schema.datadict["word"] = SimpleItem(defvalue="", doc="what stands first")
+
+    def mergefiles(self, file_list, output_file):
+        if self.word == "bad":
+            raise PostProcessException("no such word")
+        with open(output_file, "w") as out:
+            out.write(f"{self.word} {os.getpid()} ")
+            out.write("".join(open(path).read() for path in file_list))
+
+class MyselfMerger(MineMerger):
+    _name = "MyselfMerger"
+
+    def merge(self, jobs, outputdir=None, ignorefailed=None, overwrite=None):
+        return IMerger.merge(self, jobs, outputdir, ignorefailed, overwrite)
+"""
+
+
+def test_a_merger_of_another_package(ganga: Session, service: Service) -> None:
+    """Its ``mergefiles`` is called in a Ganga of its own, with its attributes; its error comes
+    back. One that decides by itself what it merges is the session's."""
+    mine = ganga.folder / "GangaMine"
+    mine.mkdir()
+    (mine / "__init__.py").write_text(
+        "def loadPlugins(config={}):\n    from . import mine\n\n\ndef getEnvironment(c):\n"
+        "    return {}\n"
+    )
+    (mine / "mine.py").write_text(PACKAGE)
+    result = ganga.run(
+        f"""{COUNTED}
+        def job(merger):
+            j = make(["echo a", "echo b"], files=())
+            j.postprocessors = [merger]
+            return j
+        a = job(MineMerger(files=["stdout"], word="one"))
+        b = job(MineMerger(files=["stdout"], word="bad"))
+        c = job(MyselfMerger(files=["stdout"], word="two"))
+        runMonitoring()
+        for j in (a, b, c):
+            j.submit()
+        ended(a, b, c)
+        facts["ends"] = [j.status for j in (a, b, c)]
+        facts["merged"] = [open(j.outputdir + "stdout").read() for j in (a, c)]
+        facts["here"], facts["pid"] = here, os.getpid()
+        """,
+        f"-o[Configuration]RUNTIME_PATH={package()}:{mine}",
+        within=400,
+    )
+    found = result.facts
+    assert found["ends"] == ["completed", "failed", "completed"]
+    (one, pid, *rest), (two, here, *_) = (text.split() for text in found["merged"])
+    assert (one, rest, two) == ("one", ["a", "b"], "two")
+    assert int(pid) != found["pid"] and int(here) == found["pid"]
+    assert found["here"] == ["MyselfMerger.merge"]
+    assert "no such word" in why(service, ganga, "1")
 
 
 def test_enough_subjobs_and_a_format_of_ours(ganga: Session) -> None:
