@@ -18,7 +18,7 @@ from gangamon.postprocess.plan import Facts
 _CHUNK = 1 << 18
 
 #: Bytes that are gathered before they are written; such blocks that may be under way.
-_BLOCK, _AHEAD = 1 << 20, 3
+_BLOCK, _AHEAD = 1 << 19, 16
 
 #: Small files that are read in one go; seconds one of them may take before others are read ahead of
 #: it, by so many threads: where the storage makes us wait, not where Python does.
