@@ -93,7 +93,7 @@ def of_subjob(
         _excuse(fqid, status, spec.ignorefailed or ACCEPTANCE in spec.options)
         return []
     given = []
-    base = os.path.join(output, "")
+    base = output if output.endswith("/") else f"{output}/"
     for pattern in spec.files:
         if is_name(pattern) and _is_there(path := base + pattern, looked):
             given.append((pattern, path))  # what follows would find no more, ten times as slowly

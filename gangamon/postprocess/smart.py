@@ -35,15 +35,13 @@ class SmartMerger:
             raise
 
     def grow(self, order: MergeOrder, seconds: float) -> bool:
-        """See Growing: those of its parts that can."""
+        """See Growing: each of its parts that can, were it by a step."""
         until = time.monotonic() + seconds
         more = False
         for part in order.spec.parts:
             merger = for_kind(part.kind, self.limits)
             if isinstance(merger, Growing):
-                if time.monotonic() > until:
-                    return True
-                left = until - time.monotonic()
+                left = max(0.0, until - time.monotonic())
                 more = merger.grow(replace(order, spec=part), left) or more
         return more
 
