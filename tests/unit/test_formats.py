@@ -182,7 +182,7 @@ def test_a_slice_is_short(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def refused(root: Path, name: str, subs: int = 2) -> str:
     with pytest.raises(MergeFailed) as caught:
         SmartMerger().run(order_of(root, name, subs))
-    assert set(os.listdir(root / "output")) <= {f"{name}.merge_summary"}
+    assert all(made.endswith(".merge_summary") for made in os.listdir(root / "output"))
     return str(caught.value)
 
 
