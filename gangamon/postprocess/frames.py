@@ -212,7 +212,7 @@ def _gather(
             if count != facts[0]:
                 return n, filled  # read in parts, or changed: that is seen there
             if block.find(b"\r", at, end) >= 0:
-                text = _translated(block[at:end])
+                text = _translated(bytes(view[at:end]))
                 end = at + len(text)
                 view[at:end] = text
             view[end] = 10
@@ -298,7 +298,7 @@ def translated(file: Readable) -> Iterator[bytes]:
         yield b"\n"
 
 
-def _translated(text: bytes | bytearray) -> bytes | bytearray:
+def _translated(text: bytes) -> bytes:
     if b"\r" not in text:
         return text
     return text.replace(b"\r\n", b"\n").replace(b"\r", b"\n")

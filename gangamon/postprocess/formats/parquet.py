@@ -35,7 +35,7 @@ def _merge(paths: Sequence[str], output: str) -> None:
             schema, compression = first.schema_arrow, _compression(first)
         rows = 0
         with form.ParquetWriter(output, schema, compression=compression) as writer:
-            for table in _gathered(_batches(arrow, form, paths, schema)):
+            for table in _gathered(arrow, _batches(arrow, form, paths, schema)):
                 writer.write_table(table)
                 rows += table.num_rows
         with form.ParquetFile(output) as made:
@@ -77,14 +77,12 @@ def _told(schema: Any) -> str:
     return ", ".join(f"{field.name}: {field.type}" for field in schema)
 
 
-def _gathered(tables: Iterator[Any]) -> Iterator[Any]:
-    from pyarrow import concat_tables
-
+def _gathered(arrow: Any, tables: Iterator[Any]) -> Iterator[Any]:
     kept: list[Any] = []
     for table in tables:
         kept.append(table)
         if sum(one.nbytes for one in kept) > _GROUP:
-            yield concat_tables(kept)
+            yield arrow.concat_tables(kept)
             kept = []
     if kept:
-        yield concat_tables(kept)
+        yield arrow.concat_tables(kept)
