@@ -99,10 +99,11 @@ def _home(place: str, given: dict[str, str]) -> str:
 
 
 def _options(place: str, given: dict[str, str]) -> list[str]:
-    """Above what the file says."""
+    """Above what the file says. With ``:::`` a path is not put before that of the file, which
+    names gangamon's adapter (Config.py:795, 8.7.12)."""
     return [
         f"-o[Configuration]gangadir={os.path.join(place, 'gangadir')}",
-        f"-o[Configuration]RUNTIME_PATH={given['packages']}",
+        f"-o[Configuration]RUNTIME_PATH=:::{given['packages']}",
         "-o[Configuration]ReleaseNotes=False",
         "-o[PollThread]autostart=False",
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from gangamon.cli.ganga import package
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
+from tests.support.ganga_package import write_package
 from tests.support.smtp import mailbox
 from tests.support.waiting import until
 
@@ -167,44 +168,10 @@ def test_what_needs_the_session_runs_there_with_all_that_follows(
     assert "it imports GangaCore" in why(service, ganga, "0")
 
 
-PACKAGE = """
-import os
-from GangaCore.GPIDev.Adapters.IMerger import IMerger
-from GangaCore.GPIDev.Adapters.IPostProcessor import PostProcessException
-from GangaCore.GPIDev.Schema import SimpleItem
-
-class MineMerger(IMerger):
-    _category = "postprocessor"
-    _exportmethods = ["merge"]
-    _name = "MineMerger"
-    _schema = IMerger._schema.inherit_copy()
-    _schema.datadict["word"] = SimpleItem(defvalue="", doc="what stands first")
-
-    def mergefiles(self, file_list, output_file):
-        if self.word == "bad":
-            raise PostProcessException("no such word")
-        with open(output_file, "w") as out:
-            out.write(f"{self.word} {os.getpid()} ")
-            out.write("".join(open(path).read() for path in file_list))
-
-class MyselfMerger(MineMerger):
-    _name = "MyselfMerger"
-
-    def merge(self, jobs, outputdir=None, ignorefailed=None, overwrite=None):
-        return IMerger.merge(self, jobs, outputdir, ignorefailed, overwrite)
-"""
-
-
 def test_a_merger_of_another_package(ganga: Session, service: Service) -> None:
     """Its ``mergefiles`` is called in a Ganga of its own, with its attributes; its error comes
     back. One that decides by itself what it merges is the session's."""
-    mine = ganga.folder / "GangaMine"
-    mine.mkdir()
-    (mine / "__init__.py").write_text(
-        "def loadPlugins(config={}):\n    from . import mine\n\n\ndef getEnvironment(c):\n"
-        "    return {}\n"
-    )
-    (mine / "mine.py").write_text(PACKAGE)
+    mine = write_package(ganga.folder)
     result = ganga.run(
         f"""{COUNTED}
         def job(merger):
