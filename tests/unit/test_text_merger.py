@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -89,11 +90,15 @@ def test_line_ends_across_chunks(master: Master, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("group", [1, 3, 100])
+@pytest.mark.parametrize("slow", [True, False])
 def test_what_is_read_ahead_keeps_its_order(
-    master: Master, group: int, compress: bool, monkeypatch: pytest.MonkeyPatch
+    master: Master, group: int, slow: bool, compress: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small files, empty ones, such as do not fit into what is read ahead, and such as need more
     work, beside each other."""
+    waits = itertools.count(0, 1000)
+    monkeypatch.setattr(frames, "_SLOW", 0.0)
+    monkeypatch.setattr(frames, "_waits", lambda: next(waits) if slow else 0)
     monkeypatch.setattr(frames, "_GROUP", group)
     monkeypatch.setattr(frames, "_BLOCK", 400)
     contents = [b"x\n", b"", b"a\rb", b"y" * 1000, b"z" * 150, b"z" * 150, b"\r" * 500, b"end"] * 3
