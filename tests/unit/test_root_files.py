@@ -397,8 +397,9 @@ def same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
             assert numpy.allclose(found[name][field], numbers, rtol=1e-9), (name, field)
 
 
-@pytest.mark.parametrize("seed", range(6))
-@pytest.mark.parametrize("tool", ["uproot", "hadd"])
+@pytest.mark.parametrize(
+    ("tool", "seed"), [("uproot", 1), ("uproot", 2), ("uproot", 3), ("hadd", 4), ("hadd", 5)]
+)
 def test_merged_while_jobs_run(
     job: Job, seed: int, tool: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
