@@ -75,6 +75,10 @@ NAMES = {
         "benchmarks.truth",
         "jobs of a backend that lies in every way: nothing untrue is said (--jobs N)",
     ),
+    "stages": (
+        "benchmarks.stages.run",
+        "kill -9 in fetch, check, merge and notify over 1,000 jobs (--quick, --json FILE)",
+    ),
     "merge": (
         "benchmarks.merge",
         "10,000 text files against cat, and merging while jobs run (--only, --quick, --json FILE)",

@@ -170,6 +170,11 @@ class Client:
         return postprocess.kinds()
 
     @staticmethod
+    def merger_of(extension: str) -> str:
+        """Which of them merges files that end so; empty: none."""
+        return postprocess.for_extension(extension)
+
+    @staticmethod
     def checkers() -> tuple[str, ...]:
         """Likewise."""
         return postprocess.checkers()
