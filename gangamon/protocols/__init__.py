@@ -27,6 +27,8 @@ from gangamon.protocols.output import (
     MergeOrder,
     Notifier,
     PostProcessor,
+    Source,
+    Storage,
 )
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
@@ -86,5 +88,7 @@ __all__ = [
     "PostProcessor",
     "Push",
     "Rescued",
+    "Source",
+    "Storage",
     "TaskQueue",
 ]
