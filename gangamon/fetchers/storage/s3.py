@@ -1,8 +1,8 @@
-"""Files in S3 buckets, by boto3: ``s3://BUCKET/KEY``, or ``s3+https://HOST[:PORT]/BUCKET/KEY`` for a
-service of one's own (``s3+http`` on this host only).
+"""Files in S3 buckets, by boto3: ``s3://BUCKET/KEY``, or ``s3+https://HOST[:PORT]/BUCKET/KEY`` for
+a service of one's own (``s3+http`` on this host only).
 
 Who we are: ``credential`` is the path of a file as of AWS (``[default]``, or PATH#PROFILE); without
-one boto3 looks where it always does, of the worker. A resumed read names the version by ``IfMatch``.
+one boto3 looks where it always does, of the worker. What is gone on with is named by ``IfMatch``.
 """
 
 from __future__ import annotations

@@ -126,7 +126,7 @@ class _Download:
 
     def _go_on(self, place: Landing) -> None:
         """Until all is there, or nothing more comes."""
-        size = place.facts.size
+        size, shown = place.facts.size, storage.shown(self._url)
         while size is not None and place.at < size and self._tries < TRIES:
             tag = place.facts.version
             if not tag and place.at:

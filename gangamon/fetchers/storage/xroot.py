@@ -49,17 +49,18 @@ class XrootStorage:
         file = client.File()
         _good(file.open(url, client.flags.OpenFlags.READ, timeout=ANSWER)[0], url)
         try:
-            before = _stat(file, url)
+            before = _stat(file, url, anew=False)  # it came with the answer to the opening
             facts = Facts(before.size, f"{before.id}/{before.modtime}", _checksum(url, before.size))
             with landing(path, facts) as place:
                 _read(file, url, place, before.size, deadline)
-                after = _stat(file, url)
+                after = _stat(file, url, anew=before.size > _CHUNK)
                 if (after.size, after.modtime) != (before.size, before.modtime):
                     place.wrong = True
                     raise TransientError(f"{storage.shown(url)}: changed while it was brought")
             return place.own.hexdigest()
         finally:
-            file.close(timeout=ANSWER)
+            # Nobody waits for the answer; the object lives until it comes.
+            file.close(timeout=ANSWER, callback=lambda *_, kept=file: None)
 
 
 @cache
@@ -94,8 +95,8 @@ def _named(source: Source) -> str:
     return f"{url}{'&' if urlsplit(url).query else '?'}{word}"
 
 
-def _stat(file: Any, url: str) -> Any:
-    status, found = file.stat(force=True, timeout=ANSWER)
+def _stat(file: Any, url: str, *, anew: bool) -> Any:
+    status, found = file.stat(force=anew, timeout=ANSWER)
     _good(status, url)
     return found
 
