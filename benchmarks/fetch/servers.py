@@ -33,9 +33,8 @@ async def _web(folder: str) -> None:
                 with open(os.path.join(folder, path.decode().lstrip("/")), "rb") as file:
                     size = os.fstat(file.fileno()).st_size
                     tag = f"{os.fstat(file.fileno()).st_mtime_ns:x}"
-                    writer.write(
-                        f'HTTP/1.1 200 OK\r\nContent-Length: {size}\r\nETag: "{tag}"\r\n\r\n'.encode()
-                    )
+                    told = f'Content-Length: {size}\r\nETag: "{tag}"'
+                    writer.write(f"HTTP/1.1 200 OK\r\n{told}\r\n\r\n".encode())
                     await writer.drain()
                     if method == b"GET":
                         await loop.sendfile(writer.transport, file)

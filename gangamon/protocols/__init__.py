@@ -35,6 +35,7 @@ from gangamon.protocols.queue import Clock, TaskQueue
 from gangamon.protocols.store import (
     Asked,
     Batch,
+    Brought,
     Change,
     Claim,
     Committed,
@@ -57,6 +58,7 @@ __all__ = [
     "Asked",
     "Backend",
     "Batch",
+    "Brought",
     "Change",
     "CheckOrder",
     "Checker",

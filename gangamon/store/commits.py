@@ -30,9 +30,10 @@ class Commits(StoreBase):
         again: float | None,
         aligned: bool = True,
         grow: float | None = None,
+        brought: tuple[int, int] | None = None,
     ) -> Committed:
         self._check()
-        keys, args = self._call(token, member, master, changes, again, aligned, grow)
+        keys, args = self._call(token, member, master, changes, again, aligned, grow, brought)
         done = _committed(self._run("commit", keys, args), changes, master)
         if done is None:
             raise LeaseLost(f"claim {token} no longer holds {member}")
@@ -60,6 +61,7 @@ class Commits(StoreBase):
         again: float | None,
         aligned: bool,
         grow: float | None = None,
+        brought: tuple[int, int] | None = None,
     ) -> tuple[list[str], list[str | int | float]]:
         """Keys and arguments of the verb."""
         owner, repository = master.owner, master.repository
@@ -97,6 +99,7 @@ class Commits(StoreBase):
             merge,
             growing,
             "" if grow is None else str(round(grow * 1000)),
+            *(("", "") if brought is None else brought),
         ]
         for change in changes:
             before, after = change.before, change.step.job

@@ -134,3 +134,10 @@ class Reads(StoreBase):
                     jobs[sub] = codec.load_job(master.fqid(sub), state, found)
         interval = float(every) / 1000 if every else None
         return Batch(member, master, specs, jobs, interval)
+
+    def put_off(self, queue: str, member: str) -> tuple[int, str]:
+        with translated(self.url):
+            tries, reason = self._redis.hmget(  # type: ignore[misc]
+                self.keys.of("tries", queue), [member, f"why:{member}"]
+            )
+        return int(tries or 0), str(reason or "")

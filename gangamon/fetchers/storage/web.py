@@ -138,11 +138,9 @@ class _Download:
             with _answer(self._client, "GET", self._url, headers) as response:
                 now = _facts(response)
                 if now.version != tag or now.size != size:
-                    raise TransientError(
-                        f"{storage.shown(self._url)}: changed while it was brought"
-                    )
+                    raise TransientError(f"{shown}: changed while it was brought")
                 if at and not _follows(response, at):
-                    raise TransientError(f"{storage.shown(self._url)}: cannot be gone on with")
+                    raise TransientError(f"{shown}: cannot be gone on with")
                 self._take(response, place)
 
     def _take(self, response: httpx.Response, place: Landing) -> None:

@@ -4,7 +4,8 @@
 --      15 dead  16 epoch  17 due grow
 -- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 '1': on the grid of that interval
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue  9 grow queue
---      10 ms until the merge while jobs run is woken ('' = it is not), then per job:
+--      10 ms until the merge while jobs run is woken ('' = it is not)
+--      11 files, 12 bytes that were brought ('' = this is no fetch), then per job:
 --      sub, expected state, new state ('' = only facts), facts, update, attempt to be fetched
 --      ('' = none)
 -- The owner's own word has no claim: KEYS 1 the commands taken in, ARGV 1 '', 2 the command's id.
@@ -16,7 +17,7 @@ if redis.call('EXISTS', KEYS[6]) == 0 then
   if held then release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]) end
   return {-2}
 end
-for i = 11, #ARGV, 6 do
+for i = 13, #ARGV, 6 do
   local new = ARGV[i + 2]
   if new ~= '' and string.sub(new, 1, 12) <= string.sub(ARGV[i + 1], 1, 12) then
     return redis.error_reply('version must grow: ' .. ARGV[i + 1] .. ' -> ' .. new)
@@ -26,12 +27,12 @@ local now = now_ms()
 local applied, refused, fetches, updates = 0, 0, 0, {}
 -- Few calls with many fields: a call for each field would double the time.
 local subs, found, states, facts, counts = {}, {}, {}, {}, {}
-for i = 11, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
+for i = 13, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
 slices(subs, function(...)
   for _, state in ipairs(redis.call('HMGET', KEYS[7], ...)) do found[#found + 1] = state end
 end)
 for j, sub in ipairs(subs) do
-  local i = 5 + 6 * j
+  local i = 7 + 6 * j
   if found[j] ~= ARGV[i + 1] then
     refused = refused + 1
   else
@@ -65,6 +66,13 @@ if applied > 0 then
   redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', redis.call('GET', KEYS[16]), 't', now,
     'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']')
 end
+if ARGV[11] ~= '' and applied > 0 then
+  redis.call('HINCRBY', KEYS[6], 'f:jobs', 1)
+  redis.call('HINCRBY', KEYS[6], 'f:files', ARGV[11])
+  redis.call('HINCRBY', KEYS[6], 'f:bytes', ARGV[12])
+  redis.call('HSETNX', KEYS[6], 'f:since', now)
+  redis.call('HSET', KEYS[6], 'f:until', now)
+end
 local merge = fan_in(KEYS[6], ARGV[6], KEYS[11], KEYS[12], ARGV[8], now)
 if merge then
   calm(KEYS[6], KEYS[17], ARGV[6])
@@ -73,7 +81,7 @@ elseif ARGV[10] ~= '' and applied > 0 then
 end
 if held then
   release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
-  redis.call('HDEL', KEYS[5], ARGV[2])
+  redis.call('HDEL', KEYS[5], ARGV[2], 'why:' .. ARGV[2])
   redis.call('HDEL', KEYS[13], ARGV[2])
   if ARGV[3] ~= '' then
     local interval = tonumber(ARGV[3])
