@@ -21,6 +21,7 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from urllib.parse import urlsplit
 
 from gangamon.errors import (
     BackendUnreachable,
@@ -96,7 +97,7 @@ def locations(target: str, protocol: str) -> list[tuple[str, str]]:
 
 def _name(pattern: str, place: str) -> str:
     """Only where the pattern is one is the name of the file the job wrote not known."""
-    base = os.path.basename(place)
+    base = os.path.basename(place if place.startswith("/") else urlsplit(place).path)
     if _WILD.search(pattern) or "/" in pattern:
         return base
     packed = base.endswith(".gz") and not pattern.endswith(".gz")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
 import os
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ import pytest
 from gangamon.errors import BadInput, StorageAway, TransientError
 from gangamon.fetchers import stored
 from gangamon.fetchers.local import LocalFetcher
+from gangamon.fetchers.storage import file
 from gangamon.protocols import FetchOrder, Manifest
 from gangamon.testing.factories import fetch_order
 
@@ -85,7 +88,7 @@ def test_a_path_that_is_not_mounted_has_the_protocol_of_the_storage(top: Path) -
     say(top, "massstorage a /eos/none/a", "massstorage *.b https://h/x.b?k=1")
     assert stored.locations(str(output(top)), "root://eos.cern.ch/") == [
         ("a", "root://eos.cern.ch//eos/none/a"),
-        ("x.b?k=1", "https://h/x.b?k=1"),
+        ("x.b", "https://h/x.b?k=1"),
     ]
     seats.clear()
     say(top, "massstorage a /eos/none/a")
@@ -127,3 +130,46 @@ def test_a_note_that_is_not_ours(top: Path) -> None:
         (output(top) / stored.NAME).write_text(text)
         (output(top) / "a").unlink(missing_ok=True)
         assert len(complete(top).files) == 2
+
+
+def test_a_file_that_changes_while_it_is_copied(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused, and nothing of it is seen; what is then there is brought."""
+    place = top / "store" / "a"
+    place.write_bytes(bytes(3 << 20))
+    say(top, f"massstorage a {place}")
+    copied = file._cloned
+
+    def changing(source: int, target: int, size: int, name: str) -> int:
+        with place.open("ab") as more:
+            more.write(b"more")
+        return copied(source, target, size, name)
+
+    monkeypatch.setattr(file, "_cloned", changing)
+    with pytest.raises(TransientError, match="changed while it was copied"):
+        complete(top)
+    visible = [name for name in os.listdir(output(top)) if not name.startswith(".gangamon-")]
+    assert visible == [stored.LOCATIONS]
+    monkeypatch.setattr(file, "_cloned", copied)
+    assert "a" in [path for path, _, _ in complete(top).files]
+    assert (output(top) / "a").read_bytes() == place.read_bytes()
+
+
+@pytest.mark.parametrize("way", ["clone", "copy_file_range", "read"])
+def test_each_way_to_copy(top: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whichever this file system has, the copy is a file of its own."""
+
+    def unable(*_: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "no")
+
+    if way != "clone":
+        monkeypatch.setattr(fcntl, "ioctl", unable)
+    if way == "read":
+        monkeypatch.setattr(os, "copy_file_range", unable)
+    place = top / "store" / "a"
+    place.write_bytes(content := os.urandom((3 << 20) + 5))
+    say(top, f"massstorage a {place}")
+    complete(top)
+    assert (output(top) / "a").read_bytes() == content
+    assert (output(top) / "a").stat().st_nlink == 1
+    place.write_bytes(b"")
+    assert (output(top) / "a").read_bytes() == content

@@ -55,7 +55,7 @@ def test_cut_again_and_again(target: Path) -> None:
     with filestore() as store:
         store.files["/data"] = content = os.urandom(LARGE)
         store.cuts = [1 << 20, *[0] * web.TRIES]
-        with pytest.raises(TransientError, match="cut off: .* were to come"):
+        with pytest.raises(TransientError, match=r"cut off: .* were to come"):
             bring(store, target)
         assert all(name.startswith(".gangamon-part-") for name in os.listdir(target))
         bring(store, target)
@@ -84,7 +84,7 @@ def test_another_checksum(target: Path, size: int, form: str) -> None:
     with filestore() as store:
         store.files["/data"] = content = os.urandom(size)
         store.digest = form.format(other=other)
-        with pytest.raises(TransientError, match="wrong checksum: .* the storage says"):
+        with pytest.raises(TransientError, match=r"wrong checksum: .* the storage says"):
             bring(store, target)
         assert os.listdir(target) == []
         store.digest = None
