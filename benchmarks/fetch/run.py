@@ -25,7 +25,7 @@ import psutil
 
 from benchmarks.fetch import servers
 from benchmarks.support import Verdict, parser
-from gangamon.fetchers import stored
+from gangamon.fetchers import storage, stored
 from gangamon.protocols import Manifest
 from gangamon.testing.factories import fetch_order
 from tests.support.storages import Xrootd
@@ -46,7 +46,7 @@ Plain = Callable[[Path, Path, str], list[str]]
 
 def main(argv: list[str]) -> int:
     if argv[:1] == ["--child"]:
-        return _child(json.loads(argv[1]))
+        return _child(*json.loads(argv[1]))
     options = parser("fetch")
     options.add_argument("--only", choices=sorted(PARTS), help="one part")
     given = options.parse_args(argv)
@@ -83,16 +83,17 @@ def ours(root: Path, source: Path, url: str) -> dict[str, float]:
         output.mkdir(parents=True)
         lines = [f"massstorage {p.name} {url}/{job.name}/{p.name}" for p in job.iterdir()]
         (output / stored.LOCATIONS).write_text("\n".join(lines))
-    words = [sys.executable, "-m", "benchmarks", "fetch", "--child", json.dumps(str(root))]
+    words = [sys.executable, "-m", "benchmarks", "fetch", "--child", json.dumps([str(root), url])]
     done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _child(root: str) -> int:
+def _child(root: str, url: str) -> int:
     jobs = sorted(Path(root).iterdir())
     process = psutil.Process()
     sizes: list[int] = []
+    storage.for_url(url)  # a worker has it loaded, as it lives for long
     began = time.perf_counter()
 
     def one(job: Path) -> int:

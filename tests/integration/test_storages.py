@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from gangamon.errors import BackendUnreachable, TransientError
+from gangamon.errors import BackendUnreachable, CredentialMissing, TransientError
 from gangamon.fetchers import manifest, storage
 from gangamon.fetchers.storage import landing
+from gangamon.fetchers.storage.web import WebStorage
 from gangamon.protocols import Source
+from tests.integration.backends.certificates import Authority
 from tests.support.filestore import filestore
 from tests.support.storages import S3, Xrootd
 
@@ -165,3 +168,32 @@ def test_nobody_there(target: Path, s3: S3) -> None:
         with pytest.raises(BackendUnreachable, match=r"127\.0\.0\.1:1"):
             storage.bring(Source(url, s3.credential if url.startswith("s3") else ""), str(target))
     assert os.listdir(target) == []
+
+
+def test_by_a_grid_proxy(target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The server asks for a certificate of the grid's CA, and is believed by that only."""
+    authority = Authority(tmp_path)
+    authority.certify("host", "localhost", "subjectAltName=DNS:localhost")
+    authority.certify("user", "A User", "extendedKeyUsage=clientAuth")
+    proxy = tmp_path / "proxy"
+    authority.proxy(proxy, "user")
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(tmp_path / "host" / "cert.pem", tmp_path / "host" / "key.pem")
+    tls.load_verify_locations(capath=str(authority.directory))
+    tls.verify_mode = ssl.CERT_REQUIRED
+    tls.verify_flags |= ssl.VERIFY_ALLOW_PROXY_CERTS
+    monkeypatch.setenv("X509_CERT_DIR", str(authority.directory))
+    with filestore(tls) as store:
+        store.files["/data"] = b"content"
+        url = store.url.replace("https", "davs")
+        web = WebStorage()
+        with pytest.raises(BackendUnreachable):
+            web.bring(Source(f"{url}/data"), str(target / "data"))
+        web.bring(Source(f"{url}/data", str(proxy)), str(target / "data"))
+        assert (target / "data").read_bytes() == b"content"
+        proxy.unlink()
+        with pytest.raises(CredentialMissing, match=str(proxy)):
+            web.bring(Source(f"{url}/data", str(proxy)), str(target / "data"))
+        monkeypatch.setenv("X509_CERT_DIR", str(tmp_path))
+        with pytest.raises(BackendUnreachable, match="certificate"):
+            WebStorage().bring(Source(f"{url}/data"), str(target / "data"))

@@ -35,8 +35,6 @@ TRIES = 3
 #: Redirects to the node that has the file.
 REDIRECTS = 5
 
-_CHUNK = 1 << 18
-
 _WANT = {
     "Accept-Encoding": "identity",
     "Want-Digest": "adler32, md5;q=0.5, sha-256;q=0.4",
@@ -147,7 +145,7 @@ class _Download:
         """What comes; a cut is no error as long as something came."""
         at = place.at
         try:
-            for chunk in response.iter_raw(_CHUNK):
+            for chunk in response.iter_raw():
                 place.write(chunk)
                 if place.facts.size is not None and place.at > place.facts.size:
                     raise TransientError(f"{storage.shown(self._url)}: more came than announced")
