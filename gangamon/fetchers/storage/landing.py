@@ -27,6 +27,7 @@ from gangamon.fetchers import manifest
 LARGE = 8 << 20
 
 _CHUNK = 1 << 20
+_NEW = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class _Rolling:
@@ -136,49 +137,57 @@ def part_of(path: str, facts: Facts) -> str:
 def landing(path: str, facts: Facts) -> Iterator[Landing]:
     """Where to write. If nothing is raised and all is well it is at ``path``. DiskFull,
     TransientError, OSError."""
-    part = part_of(path, facts)
-    temporary = part or manifest.temporary(path)
-    how = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | (0 if part else os.O_EXCL)
     made: Landing | None = None
+    part, hidden = part_of(path, facts), ""
     try:
-        descriptor = os.open(temporary, how, 0o666)
+        descriptor = _owned(part) if part else None
+        if descriptor is None:
+            part, hidden = "", manifest.temporary(path)
+            descriptor = os.open(hidden, _NEW | os.O_EXCL, 0o666)
+        else:
+            hidden = part
         try:
             made = Landing(path, facts, part, descriptor)
             if part:
-                _own(descriptor, part)
                 made.recall()
             yield made
             made.check()
-            os.replace(temporary, path)
+            os.replace(hidden, path)
         finally:
             os.close(descriptor)
         if part:
             for old in parts(path):
                 _remove(old)
-    except _Theirs as error:
-        raise TransientError(f"{path}: another worker brings it") from error
     except BaseException as error:
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        if not part or full or (made is not None and (made.wrong or not made.at)):
-            _remove(temporary)
+        if hidden and (not part or full or made is None or made.wrong or not made.at):
+            _remove(hidden)
         if full:
             raise DiskFull(f"{path}: {os.strerror(errno.ENOSPC)}") from error
         raise
 
 
-class _Theirs(Exception):
-    """Another has the part."""
-
-
-def _own(descriptor: int, part: str) -> None:
-    """One writer at a time; its end, also by kill, frees it."""
+def _owned(part: str) -> int | None:
+    """One writer at a time; its end, also by kill, frees it. None where there are no locks.
+    TransientError if another has it, OSError."""
+    descriptor = os.open(part, _NEW, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        there = os.stat(part, follow_symlinks=False)
-    except (BlockingIOError, FileNotFoundError) as error:
-        raise _Theirs from error
-    if there.st_ino != os.fstat(descriptor).st_ino:
-        raise _Theirs  # it was whole just now, and has another name
+        if os.stat(part, follow_symlinks=False).st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
+        theirs = True  # it was whole just now, and has another name
+    except (BlockingIOError, FileNotFoundError):
+        theirs = True
+    except OSError as error:
+        theirs = error.errno not in (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS)
+        if theirs:
+            os.close(descriptor)
+            raise
+        _remove(part)
+    os.close(descriptor)
+    if theirs:
+        raise TransientError(f"{part}: another worker brings this file")
+    return None
 
 
 def _prefix(path: str) -> str:
