@@ -3,7 +3,9 @@
 ``OUTPUT/.gangamon-manifest.json``::
 
     {"v": 1, "fqid": "42.7", "attempt": 1,
-     "files": [[path, bytes, blake2b-128, st_mtime_ns], ...]}      by path, relative to OUTPUT
+     "files": [[path, bytes, checksum, st_mtime_ns], ...]}         by path, relative to OUTPUT
+
+A checksum is blake2b-128 in hex, or (of a file from storage) ``adler32:HEX``.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class Storage(Protocol):
 
     def bring(self, source: Source, path: str) -> str:
         """Put it at ``path``, whole or not at all, in bounded memory; go on where an earlier call
-        was cut off. Its blake2b with 128 bits, in hex.
+        was cut off. Its checksum, ``adler32:HEX``.
 
         Raises CredentialMissing, BackendUnreachable while it cannot be asked, TransientError for
         what may be otherwise next time (not there, changed, cut off, another checksum), DiskFull,

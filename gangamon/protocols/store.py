@@ -322,6 +322,7 @@ class JobStore(Protocol):
         again: float | None,
         aligned: bool = True,
         grow: float | None = None,
+        brought: tuple[int, int] | None = None,
     ) -> Committed:
         """Apply steps and release one member; ``again``: seconds until it is due once more
         (on the grid of that interval if ``aligned``), None: never. Raises LeaseLost.
@@ -331,7 +332,8 @@ class JobStore(Protocol):
         faster, and the jobs may have been submitted anew since).
 
         ``grow``: seconds after which the master's merge is to take in what this brought, if it is
-        open then; None: only when all its jobs have ended."""
+        open then; None: only when all its jobs have ended. ``brought``: files and bytes of a
+        fetch, for ``Master.brought``."""
         ...
 
     def commit_all(self, token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:

@@ -137,7 +137,7 @@ class Reads(StoreBase):
 
     def put_off(self, queue: str, member: str) -> tuple[int, str]:
         with translated(self.url):
-            tries, reason = self._redis.hmget(  # type: ignore[misc]
+            tries, reason = self._redis.hmget(
                 self.keys.of("tries", queue), [member, f"why:{member}"]
             )
         return int(tries or 0), str(reason or "")

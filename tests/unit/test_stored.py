@@ -35,8 +35,10 @@ def say(top: Path, *lines: str) -> None:
     (output(top) / stored.LOCATIONS).write_text("\n".join(lines) + "\n")
 
 
-def complete(top: Path, attempt: int = 1, patterns: str = '["*"]') -> Manifest:
-    extra = {"storage_files": patterns, "storage_protocol": "root://127.0.0.1:1"}
+def complete(
+    top: Path, attempt: int = 1, patterns: str = '["*"]', protocol: str = "file://"
+) -> Manifest:
+    extra = {"storage_files": patterns, "storage_protocol": protocol}
     order = fetch_order(str(output(top)), [str(top)], attempt=attempt, extra=extra)
     return stored.complete(order, LocalFetcher().fetch(order), slot)
 
@@ -93,7 +95,7 @@ def test_a_path_that_is_not_mounted_has_the_protocol_of_the_storage(top: Path) -
     seats.clear()
     say(top, "massstorage a /eos/none/a")
     with pytest.raises(StorageAway, match=r"root://127\.0\.0\.1:1"):
-        complete(top)
+        complete(top, protocol="root://127.0.0.1:1")
     assert seats == ["root://127.0.0.1:1"]
 
 

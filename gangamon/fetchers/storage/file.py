@@ -8,9 +8,9 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import hashlib
 import os
 import stat
+import zlib
 from urllib.parse import unquote, urlsplit
 
 from gangamon.errors import BackendUnreachable, TransientError
@@ -56,38 +56,37 @@ class FileStorage:
 def _copied(source: int, before: os.stat_result, place: str, temporary: str, path: str) -> str:
     target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        digest = hashlib.blake2b(digest_size=16)
         if before.st_size < _CHUNK:
-            size = _through(source, target, digest, place)
+            size, checksum = _through(source, target, place)
         else:
             size = _cloned(source, target, before.st_size, place)
             if size:
-                _read(target, digest)
+                checksum = _read(target)
             else:
-                size = _through(source, target, digest, place)
+                size, checksum = _through(source, target, place)
         after = os.fstat(source)
     finally:
         os.close(target)
     if _facts(after) != _facts(before) or size != before.st_size:
         raise TransientError(f"{place}: changed while it was copied")
     os.rename(temporary, path)
-    return digest.hexdigest()
+    return f"adler32:{checksum:08x}"
 
 
 def _facts(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _through(source: int, target: int, digest: hashlib.blake2b, place: str) -> int:
-    size = 0
+def _through(source: int, target: int, place: str) -> tuple[int, int]:
+    size, checksum = 0, 1
     while True:
         try:
             chunk = os.read(source, _CHUNK)
         except OSError as error:
             raise BackendUnreachable(f"{place}: {error.strerror}") from error
         if not chunk:
-            return size
-        digest.update(chunk)
+            return size, checksum
+        checksum = zlib.adler32(chunk, checksum)
         size += len(chunk)
         view = memoryview(chunk)
         while view:
@@ -113,8 +112,10 @@ def _cloned(source: int, target: int, size: int, place: str) -> int:
     return done
 
 
-def _read(target: int, digest: hashlib.blake2b) -> None:
+def _read(target: int) -> int:
     """What was written: it is in memory still."""
     os.lseek(target, 0, os.SEEK_SET)
+    checksum = 1
     while chunk := os.read(target, _CHUNK):
-        digest.update(chunk)
+        checksum = zlib.adler32(chunk, checksum)
+    return checksum

@@ -77,7 +77,7 @@ class S3Storage:
                         )["Body"]
                 while body is not None and (chunk := body.read(_CHUNK)):
                     place.write(chunk)
-            return place.own.hexdigest()
+            return place.checksum
         except (NoCredentialsError, PartialCredentialsError, ProfileNotFound) as error:
             raise CredentialMissing(f"{shown}: {error}") from error
         except ClientError as error:

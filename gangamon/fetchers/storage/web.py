@@ -111,10 +111,10 @@ class _Download:
                 with landing(self._path, facts) as place:
                     self._take(response, place)
                     self._go_on(place)
-                return place.own.hexdigest()
+                return place.checksum
         with landing(self._path, found) as place:
             self._go_on(place)
-        return place.own.hexdigest()
+        return place.checksum
 
     def _asked(self, facts: Facts) -> Facts:
         with _answer(self._client, "HEAD", self._url, self._headers) as response:

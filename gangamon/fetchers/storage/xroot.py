@@ -57,7 +57,7 @@ class XrootStorage:
                 if (after.size, after.modtime) != (before.size, before.modtime):
                     place.wrong = True
                     raise TransientError(f"{storage.shown(url)}: changed while it was brought")
-            return place.own.hexdigest()
+            return place.checksum
         finally:
             # Nobody waits for the answer; the object lives until it comes.
             file.close(timeout=ANSWER, callback=lambda *_, kept=file: None)
