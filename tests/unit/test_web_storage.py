@@ -5,6 +5,9 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -63,6 +66,57 @@ def test_cut_again_and_again(target: Path) -> None:
     assert first.startswith("bytes=")
     assert (target / "data").read_bytes() == content
     assert os.listdir(target) == ["data"]
+
+
+#: Dies in the middle of the file that it brings.
+KILLED = """
+import os, signal, sys
+from gangamon.fetchers import storage
+from gangamon.fetchers.storage import landing
+from gangamon.protocols import Source
+
+write = landing.Landing.write
+
+def dying(place, chunk):
+    write(place, chunk)
+    if place.at > 4 << 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+landing.Landing.write = dying
+storage.bring(Source(sys.argv[1]), sys.argv[2])
+"""
+
+
+def test_a_worker_that_is_killed(target: Path) -> None:
+    """What it had is not seen, nobody else is held up by its lock, and another goes on with it."""
+    with filestore() as store:
+        store.files["/data"] = content = os.urandom(LARGE)
+        words = [sys.executable, "-c", KILLED, f"{store.url}/data", str(target / "data")]
+        assert subprocess.run(words, timeout=120).returncode == -signal.SIGKILL
+        (part,) = target.iterdir()
+        assert part.name.startswith(".gangamon-part-")
+        at = part.stat().st_size
+        assert at > 4 << 20
+        bring(store, target)
+    assert store.ranges()[-1] == f"bytes={at}-"
+    assert (target / "data").read_bytes() == content
+    assert os.listdir(target) == ["data"]
+
+
+def test_two_at_once(target: Path) -> None:
+    """One of them brings a large file; the other is put off, and finds it whole then."""
+    with filestore() as store:
+        store.files["/data"] = content = os.urandom(LARGE)
+        tag = f'"{hashlib.md5(content).hexdigest()}"'
+        facts = landing.Facts(LARGE, tag)
+        with (
+            pytest.raises(TransientError, match="cut off: 0 bytes"),
+            landing.landing(str(target / "data"), facts),
+            pytest.raises(TransientError, match="another worker brings this file"),
+        ):
+            bring(store, target)
+        bring(store, target)
+    assert (target / "data").read_bytes() == content
 
 
 def test_a_small_one_that_is_cut_leaves_nothing(target: Path) -> None:
