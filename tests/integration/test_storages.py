@@ -185,7 +185,7 @@ def test_by_a_grid_proxy(target: Path, tmp_path: Path, monkeypatch: pytest.Monke
     with filestore(tls) as store:
         store.files["/data"] = b"content"
         url = store.url.replace("https", "davs")
-        web = WebStorage()
+        web, other = WebStorage(), WebStorage()
         with pytest.raises(BackendUnreachable):
             web.bring(Source(f"{url}/data"), str(target / "data"))
         web.bring(Source(f"{url}/data", str(proxy)), str(target / "data"))
@@ -195,4 +195,6 @@ def test_by_a_grid_proxy(target: Path, tmp_path: Path, monkeypatch: pytest.Monke
             web.bring(Source(f"{url}/data", str(proxy)), str(target / "data"))
         monkeypatch.setenv("X509_CERT_DIR", str(tmp_path))
         with pytest.raises(BackendUnreachable, match="certificate"):
-            WebStorage().bring(Source(f"{url}/data"), str(target / "data"))
+            other.bring(Source(f"{url}/data"), str(target / "data"))
+        for client in (*web._clients.values(), *other._clients.values()):
+            client.close()
