@@ -1,12 +1,12 @@
-"""Files that are mounted here: cloned if the file system can, else copied inside the kernel.
+"""Files that are mounted here: cloned if the file system can, else read and written.
 
-Never linked: the copy is the user's, and a change of the one must not be a change of the other.
+Never linked: the copy is the user's, and a change of the one must not be a change of the other. Nor
+copied inside the kernel: for its checksum the file is read all the same, and once is enough.
 """
 
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import os
 import stat
@@ -20,11 +20,8 @@ from gangamon.protocols import Source
 #: Copy-on-write clone of a whole file (linux/fs.h, ioctl_ficlone(2)).
 FICLONE = 0x40049409
 
-#: Bytes that are read at once: a smaller file costs no more calls than it must.
-_CHUNK = 1 << 20
-
-#: The file systems, the kernel or a limit do not have it: another way is taken.
-_UNABLE = (errno.EOPNOTSUPP, errno.ENOTTY, errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EPERM)
+#: Bytes that are read at once: what the cache of a processor holds until they are written.
+_CHUNK = 1 << 18
 
 
 class FileStorage:
@@ -56,14 +53,10 @@ class FileStorage:
 def _copied(source: int, before: os.stat_result, place: str, temporary: str, path: str) -> str:
     target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        if before.st_size < _CHUNK:
-            size, checksum = _through(source, target, place)
+        if before.st_size > _CHUNK and _cloned(source, target):
+            size, checksum = _through(target, -1, place)
         else:
-            size = _cloned(source, target, before.st_size, place)
-            if size:
-                checksum = _read(target)
-            else:
-                size, checksum = _through(source, target, place)
+            size, checksum = _through(source, target, place, before.st_size)
         after = os.fstat(source)
     finally:
         os.close(target)
@@ -77,45 +70,27 @@ def _facts(found: os.stat_result) -> tuple[int, int]:
     return found.st_size, found.st_mtime_ns
 
 
-def _through(source: int, target: int, place: str) -> tuple[int, int]:
-    size, checksum = 0, 1
-    while True:
-        try:
-            chunk = os.read(source, _CHUNK)
-        except OSError as error:
-            raise BackendUnreachable(f"{place}: {error.strerror}") from error
-        if not chunk:
-            return size, checksum
-        checksum = zlib.adler32(chunk, checksum)
-        size += len(chunk)
-        view = memoryview(chunk)
-        while view:
-            view = view[os.write(target, view) :]
-
-
-def _cloned(source: int, target: int, size: int, place: str) -> int:
-    """Bytes; 0: neither can be done here, and nothing was."""
+def _cloned(source: int, target: int) -> bool:
     with contextlib.suppress(OSError):
         fcntl.ioctl(target, FICLONE, source)
-        return os.fstat(target).st_size
-    done = 0
-    while done < size:
+        return True
+    return False
+
+
+def _through(source: int, target: int, place: str, size: int = _CHUNK) -> tuple[int, int]:
+    """Bytes and checksum of all that is there, written to ``target`` (-1: only read)."""
+    done, checksum = 0, 1
+    buffer = memoryview(bytearray(min(size + 1, _CHUNK)))
+    while True:
         try:
-            count = os.copy_file_range(source, target, min(size - done, 64 << 20))
+            count = os.readv(source, [buffer])
         except OSError as error:
-            if error.errno in _UNABLE and not done:
-                return 0
-            raise
-        if not count:
-            break
-        done += count
-    return done
-
-
-def _read(target: int) -> int:
-    """What was written: it is in memory still."""
-    os.lseek(target, 0, os.SEEK_SET)
-    checksum = 1
-    while chunk := os.read(target, _CHUNK):
+            raise BackendUnreachable(f"{place}: {error.strerror}") from error
+        chunk = buffer[:count]
         checksum = zlib.adler32(chunk, checksum)
-    return checksum
+        while target >= 0 and chunk:
+            chunk = chunk[os.write(target, chunk) :]
+        done += count
+        # One byte more than there is was asked for: less is the end.
+        if not count or done == size < len(buffer):
+            return done, checksum
