@@ -36,7 +36,7 @@ class _Rolling:
     def __init__(self, function: Callable[[Any, int], int], value: int) -> None:
         self._function, self._value = function, value
 
-    def update(self, chunk: bytes) -> None:
+    def update(self, chunk: bytes | memoryview) -> None:
         self._value = self._function(chunk, self._value)
 
     def hexdigest(self) -> str:
@@ -77,23 +77,37 @@ class Landing:
         self.path, self.facts, self.part = path, facts, part
         self.at = 0
         self._own = _CHECKSUMS[OWN]()
-        self._descriptor = descriptor
+        self._descriptor, self._pieces = descriptor, bytearray()
         self._name = next((name for name in KNOWN if name in facts.checksums), "")
         self._theirs = _CHECKSUMS[self._name]() if self._name and self._name != OWN else self._own
 
     def write(self, chunk: bytes) -> None:
-        """OSError."""
-        view = memoryview(chunk)
-        while view:
-            done = os.write(self._descriptor, view)
-            view = view[done:]
-        self._count(chunk)
+        """Little pieces are gathered: with each that is written the threads of a worker change
+        places. OSError."""
+        self.at += len(chunk)
+        if len(self._pieces) + len(chunk) < _CHUNK:
+            self._pieces += chunk
+            return
+        if self._pieces:
+            self._pieces += chunk
+            self.flush()
+        else:
+            self._put(memoryview(chunk))
 
-    def _count(self, chunk: bytes) -> None:
+    def flush(self) -> None:
+        """OSError."""
+        pieces, self._pieces = self._pieces, bytearray()
+        self._put(memoryview(pieces))
+
+    def _put(self, view: memoryview) -> None:
+        self._count(view)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+
+    def _count(self, chunk: bytes | memoryview) -> None:
         self._own.update(chunk)
         if self._theirs is not self._own:
             self._theirs.update(chunk)
-        self.at += len(chunk)
 
     def recall(self) -> None:
         """Read what an earlier call has left."""
@@ -102,6 +116,7 @@ class Landing:
             os.ftruncate(self._descriptor, 0)
             return
         while chunk := os.read(self._descriptor, _CHUNK):
+            self.at += len(chunk)
             self._count(chunk)
 
     def check(self) -> None:
@@ -159,7 +174,10 @@ def landing(path: str, facts: Facts) -> Iterator[Landing]:
             made = Landing(path, facts, part, descriptor)
             if part:
                 made.recall()
-            yield made
+            try:
+                yield made
+            finally:
+                made.flush()  # also of what was cut off
             made.check()
             os.replace(hidden, path)
         finally:
