@@ -16,8 +16,9 @@ WITHIN = 120.0
 
 
 class Xrootd:
-    """Serves ``folder/data`` as ``url``, with checksums of adler32. As root it becomes the user
-    ``xrootd`` of its package, as it insists."""
+    """Serves ``folder/data`` as ``url``, with checksums of adler32, to be read only. As root it
+    becomes the user ``xrootd`` of its package, as it insists. It has no option to listen on
+    loopback only: others are refused."""
 
     def __init__(self) -> None:
         self.folder = Path(tempfile.mkdtemp(prefix="gm-xrd-"))
@@ -42,6 +43,7 @@ class Xrootd:
         config.write_text(f"""
 xrd.port {self.port}
 xrd.network nodnr norpipa
+xrd.allow host [127.0.0.1]
 xrd.timeout idle 600
 all.export /data r/o
 all.adminpath {admin}
