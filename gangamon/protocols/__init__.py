@@ -15,6 +15,14 @@ from gangamon.protocols.backend import (
     Limits,
     PollItem,
 )
+from gangamon.protocols.census import (
+    Budget,
+    Census,
+    Histogram,
+    LaneCensus,
+    ProcessRecord,
+    QueueCensus,
+)
 from gangamon.protocols.output import (
     Checker,
     CheckOrder,
@@ -33,6 +41,7 @@ from gangamon.protocols.output import (
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
 from gangamon.protocols.store import (
+    NOTHING,
     Asked,
     Batch,
     Brought,
@@ -49,16 +58,20 @@ from gangamon.protocols.store import (
     Outcome,
     Polite,
     Rescued,
+    Written,
 )
 
 __all__ = [
     "FAIL",
+    "NOTHING",
     "OK",
     "WARN",
     "Asked",
     "Backend",
     "Batch",
     "Brought",
+    "Budget",
+    "Census",
     "Change",
     "CheckOrder",
     "Checker",
@@ -74,9 +87,11 @@ __all__ = [
     "Fetcher",
     "Finding",
     "Growing",
+    "Histogram",
     "JobStore",
     "Journal",
     "Lag",
+    "LaneCensus",
     "LaneRecord",
     "Limits",
     "Manifest",
@@ -88,9 +103,12 @@ __all__ = [
     "Polite",
     "PollItem",
     "PostProcessor",
+    "ProcessRecord",
     "Push",
+    "QueueCensus",
     "Rescued",
     "Source",
     "Storage",
     "TaskQueue",
+    "Written",
 ]
