@@ -52,16 +52,6 @@ def count(number: int, what: str) -> str:
     return f"{number} {what}{'' if number == 1 else 's'}"
 
 
-def size(number: float) -> str:
-    """Bytes, in three figures or so: ``17 B``, ``3.2 kB``, ``120 MB``."""
-    units = ["B", "kB", "MB", "GB", "TB"]
-    while number >= 1000 and len(units) > 1:
-        number /= 1000
-        del units[0]
-    unit = units[0]
-    return f"{number:.1f} {unit}" if number < 100 and unit != "B" else f"{number:.0f} {unit}"
-
-
 def share(part: float) -> str:
     return f"{100 * part:.1f} %"
 
