@@ -83,6 +83,10 @@ NAMES = {
         "benchmarks.merge",
         "10,000 text files against cat, and merging while jobs run (--only, --quick, --json FILE)",
     ),
+    "fetch": (
+        "benchmarks.fetch.run",
+        "outputs from here and 50 ms away, beside cp, curl, xrdcp (--only, --quick, --json FILE)",
+    ),
     "vs-ganga": (
         "benchmarks.vs_ganga.run",
         "the same jobs watched by stock Ganga and by gangamon (--subjobs N,N, --quick)",

@@ -48,6 +48,7 @@ class Settings:
     lease_seconds: float
     poll_threads: int
     transfer_threads: int
+    storage_slots: int
     merge_processes: int
     fetch_attempts: int
     merge_while_running: bool
@@ -221,6 +222,7 @@ _KEYS: dict[str, _Key] = {
     ),
     "workers.poll_threads": _Key("poll_threads", lambda: 8, _count, "1 to 1024"),
     "workers.transfer_threads": _Key("transfer_threads", lambda: 16, _count, "1 to 1024"),
+    "workers.storage_slots": _Key("storage_slots", lambda: 32, _count, "1 to 1024"),
     "workers.merge_processes": _Key("merge_processes", lambda: 1, _count, "1 to 1024"),
     "workers.fetch_attempts": _Key("fetch_attempts", lambda: 5, _count, "1 to 1024"),
     "workers.merge_while_running": _Key(

@@ -15,6 +15,7 @@ from celery.app.amqp import AMQP
 
 from gangamon import backends, fetchers, instance, postprocess, redis_url, settings
 from gangamon.dispatch import CeleryQueue
+from gangamon.fetchers import stored
 from gangamon.postprocess import growth, manifest
 from gangamon.protocols import Backend, CodeLimits
 from gangamon.services.alarm import Alarm
@@ -164,6 +165,8 @@ class Services:
             clock,
             self.grow.every if settings.merge_while_running else lambda _: None,
             postprocess.notifier,
+            stored.complete,
+            settings.storage_slots,
         )
         self.merge = Merge(store, keeper, dispatcher, merger)
         self.check = Check(store, keeper, dispatcher, manifest.verify, checker)

@@ -31,6 +31,7 @@ class Options:
     PatchIndexCache: bool = True
     PatchSubjobLoad: bool = True
     PatchCondor: bool = True
+    BringHome: str = ""
     ScanInterval: float = 1.0
     NoticeAfter: float = 5.0
     Autostart: bool = True
@@ -61,6 +62,7 @@ _MEANING = {
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",
     "PatchSubjobLoad": "False: each subjob that has changed is loaded before it is shown",
     "PatchCondor": "False: Ganga's Condor finds no bindings of HTCondor 25 and later",
+    "BringHome": "files on mass storage to bring home: names and patterns, with spaces between",
     "ScanInterval": "seconds between two looks for jobs to hand over",
     "NoticeAfter": "seconds without the service before the prompt says so",
     "Autostart": "False: do not start the service when this session needs it and none runs",

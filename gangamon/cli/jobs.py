@@ -86,6 +86,7 @@ def why(job: str, repository: str | None, as_json: bool) -> None:
     if found is None:
         raise BadInput([f"job: got {job!r}; accepted: a subjob that job {number} has enqueued"])
     body = views.story(found.job) if found.job else views.as_dict(found.master)
+    body["put_off"] = {"tries": found.tries, "reason": found.reason}
     click.echo(json.dumps(body) if as_json else "\n".join(map(plain, views.why(client, found))))
 
 

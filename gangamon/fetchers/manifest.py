@@ -3,7 +3,9 @@
 ``OUTPUT/.gangamon-manifest.json``::
 
     {"v": 1, "fqid": "42.7", "attempt": 1,
-     "files": [[path, bytes, blake2b-128, st_mtime_ns], ...]}      by path, relative to OUTPUT
+     "files": [[path, bytes, checksum, st_mtime_ns], ...]}         by path, relative to OUTPUT
+
+A checksum is blake2b-128 in hex, or (of a file from storage) ``adler32:HEX``.
 """
 
 from __future__ import annotations
@@ -17,8 +19,9 @@ import os
 import shutil
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import IO
 
 from gangamon.errors import BadInput, DiskFull, StorageAway, TransientError
@@ -29,11 +32,14 @@ NAME = ".gangamon-manifest.json"
 #: Our own files in an output directory begin with this and are no outputs.
 OURS = ".gangamon-"
 
+#: What is not whole yet, and will be gone on with (storage/landing.py).
+PART = f"{OURS}part-"
+
 _VERSION = 1
 _CHUNK = 1 << 20
 
-#: Seconds after which a temporary manifest belongs to a process that died.
-_ABANDONED = 3600.0
+#: Seconds after which a temporary manifest, or a part, belongs to a process that died.
+_ABANDONED, _PART_ABANDONED = 3600.0, 7 * 86400.0
 
 
 @dataclass(frozen=True)
@@ -77,10 +83,12 @@ def _walk(directory: str, prefix: str, roots: tuple[str, ...]) -> Iterator[Found
 
 
 def _tidy(entry: os.DirEntry[str]) -> None:
-    """Remove what a process that was killed while it wrote a manifest has left."""
-    old = time.time() - entry.stat(follow_symlinks=False).st_mtime > _ABANDONED
-    if entry.name.startswith(f"{NAME}.") and old:
-        os.unlink(entry.path)
+    """Remove what a process that was killed while it wrote has left."""
+    for start, most in ((f"{NAME}.", _ABANDONED), (PART, _PART_ABANDONED)):
+        if entry.name.startswith(start):
+            if time.time() - entry.stat(follow_symlinks=False).st_mtime > most:
+                os.unlink(entry.path)
+            return
 
 
 def known(target: str, attempt: int, found: list[Found]) -> Manifest | None:
@@ -99,14 +107,20 @@ def known(target: str, attempt: int, found: list[Found]) -> Manifest | None:
     return Manifest(sums) if facts == [(f.path, f.size, f.modified_ns) for f in found] else None
 
 
-def write(target: str, fqid: str, attempt: int, found: list[Found]) -> Manifest:
+def write(
+    target: str,
+    fqid: str,
+    attempt: int,
+    found: list[Found],
+    known: Mapping[str, str] = MappingProxyType({}),
+) -> Manifest:
     """Read every file once and write the manifest. DiskFull, OSError, or TransientError if a
-    file changes meanwhile.
+    file changes meanwhile. ``known``: checksums of files that were just brought, by path.
 
     Nothing is forced to disk: a manifest that a power cut takes is made again from the files,
     and the files are the wrapper's, which had done with them.
     """
-    sums = tuple((f.path, f.size, _checksum(f)) for f in found)
+    sums = tuple((f.path, f.size, known.get(f.path) or _checksum(f)) for f in found)
     files = [[*entry, f.modified_ns] for entry, f in zip(sums, found, strict=True)]
     body = {"v": _VERSION, "fqid": fqid, "attempt": attempt, "files": files}
     put(os.path.join(target, NAME), io.BytesIO(json.dumps(body).encode("ascii")))
@@ -122,11 +136,23 @@ def put(path: str, content: IO[bytes]) -> None:
 @contextlib.contextmanager
 def placed(path: str) -> Iterator[IO[bytes]]:
     """A temporary to write to, which becomes the file if nothing is raised. DiskFull, OSError."""
-    temporary = os.path.join(os.path.dirname(path), f"{NAME}.{os.urandom(8).hex()}")
-    try:
-        with open(temporary, "xb") as file:
+    name = temporary(path)
+    with cleared(name, path):
+        with open(name, "xb") as file:
             yield file
-        os.replace(temporary, path)
+        os.replace(name, path)
+
+
+def temporary(path: str) -> str:
+    """A hidden name beside it."""
+    return os.path.join(os.path.dirname(path), f"{NAME}.{os.urandom(8).hex()}")
+
+
+@contextlib.contextmanager
+def cleared(temporary: str, path: str) -> Iterator[None]:
+    """Whatever is raised, the temporary is gone then. DiskFull, named after ``path``."""
+    try:
+        yield
     except BaseException as error:
         if os.path.lexists(temporary):
             os.unlink(temporary)

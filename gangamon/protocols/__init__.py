@@ -35,6 +35,8 @@ from gangamon.protocols.output import (
     MergeOrder,
     Notifier,
     PostProcessor,
+    Source,
+    Storage,
 )
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
@@ -42,6 +44,7 @@ from gangamon.protocols.store import (
     NOTHING,
     Asked,
     Batch,
+    Brought,
     Change,
     Claim,
     Committed,
@@ -67,6 +70,7 @@ __all__ = [
     "Asked",
     "Backend",
     "Batch",
+    "Brought",
     "Budget",
     "Census",
     "Change",
@@ -105,6 +109,8 @@ __all__ = [
     "Push",
     "QueueCensus",
     "Rescued",
+    "Source",
+    "Storage",
     "TaskQueue",
     "Written",
 ]

@@ -38,6 +38,30 @@ class Manifest:
         return sum(size for _, size, _ in self.files)
 
 
+@dataclass(frozen=True)
+class Source:
+    """A file on storage. ``url``: or an absolute path. ``credential``: the path of what it is to be
+    asked with (proxy, token, profile), '': nothing."""
+
+    url: str
+    credential: str = ""
+
+
+class Storage(Protocol):
+    """Where files lie that are known by URLs of these schemes."""
+
+    schemes: tuple[str, ...]
+
+    def bring(self, source: Source, path: str) -> str:
+        """Put it at ``path``, whole or not at all, in bounded memory; go on where an earlier call
+        was cut off. Its checksum, ``adler32:HEX``.
+
+        Raises CredentialMissing, BackendUnreachable while it cannot be asked, TransientError for
+        what may be otherwise next time (not there, changed, cut off, another checksum), DiskFull,
+        and OSError of ``path``."""
+        ...
+
+
 class Fetcher(Protocol):
     """Brings outputs. Running twice changes nothing; a file appears whole or not at all."""
 

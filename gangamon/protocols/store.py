@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gangamon.domain.command import (
@@ -33,6 +33,17 @@ class Claim:
 
 
 @dataclass(frozen=True)
+class Brought:
+    """Outputs of a master's jobs: how many jobs', files and bytes; ``seconds`` from the first job's
+    to the last one's. What is resubmitted counts again."""
+
+    jobs: int = 0
+    files: int = 0
+    bytes: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Master:
     """A master job's record. ``phase``: open, merge, check, notify, done. ``counts``: subjobs by
     status (a job that was not split counts as its own only subjob). ``wish``: seconds between two
@@ -56,6 +67,7 @@ class Master:
     checkers: tuple[CheckerSpec, ...] = ()
     observe: bool = False
     notifiers: tuple[NotifierSpec, ...] = ()
+    brought: Brought = field(default_factory=Brought)
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""
@@ -400,8 +412,19 @@ class JobStore(Protocol):
         gone: if that is not open, nothing grows any more. Raises LeaseLost."""
         ...
 
-    def postpone(self, token: str, queue: str, member: str, wait: float) -> int:
-        """Give a member back, due after ``wait`` seconds; how often in a row. Raises LeaseLost."""
+    def postpone(self, token: str, queue: str, member: str, wait: float, reason: str = "") -> int:
+        """Give a member back, due after ``wait`` seconds; how often in a row. ``reason``: for
+        people, kept until it goes on. Raises LeaseLost."""
+        ...
+
+    def put_off(self, queue: str, member: str) -> tuple[int, str]:
+        """How often in a row a member has been put off, and for what reason; (0, '')."""
+        ...
+
+    def seat(self, token: str, endpoint: str, slots: int, lease: float) -> bool:
+        """Take one of the ``slots`` of a storage endpoint for a claim, in the place of the one that
+        it has; '' gives that back. It is renewed, and ends, with the claim. False: none is free.
+        Raises LeaseLost."""
         ...
 
     def drop(self, token: str, queue: str, member: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.job import Job
@@ -22,6 +23,7 @@ from gangamon.protocols import (
     Fetcher,
     FetchOrder,
     JobStore,
+    Manifest,
     Master,
     Notifier,
     Written,
@@ -43,6 +45,13 @@ RETRY_BASE, RETRY_CAP = 2.0, 300.0
 FRESH = 1.0
 
 
+#: Seconds to wait for a slot of a storage before other jobs go first; between two looks.
+SEAT, LOOK = 5.0, 0.1
+
+#: Brings what a job has put on storage itself: (order, what was brought, slot of an endpoint).
+Stored = Callable[[FetchOrder, Manifest, Callable[[str], AbstractContextManager[object]]], Manifest]
+
+
 class Fetch:
     """Works one claim of an owner's fetch queue, job by job; each is committed at once.
 
@@ -59,6 +68,8 @@ class Fetch:
         clock: Clock,
         grows: Callable[[Master], float | None] = lambda _: None,
         notifier: Callable[[str], Notifier] | None = None,
+        stored: Stored | None = None,
+        storage_slots: int = 32,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -69,6 +80,8 @@ class Fetch:
         self._clock = clock
         self._grows = grows
         self._notifier = notifier
+        self._stored = stored
+        self._storage_slots = storage_slots
 
     def run(self, token: str, worker: str) -> int:
         """Jobs that reached their final status."""
@@ -131,8 +144,12 @@ class Fetch:
         )
         try:
             manifest = self._fetcher(master.lane.backend).fetch(order)
+            if self._stored is not None:
+                manifest = self._stored(order, manifest, lambda name: self._seat(claim, name))
             checks = self._checks(wanted)
             return Fetched(True, files=len(manifest.files), bytes=manifest.bytes, checks=checks)
+        except LeaseLost:
+            raise
         except PermanentError as error:
             return Fetched(False, str(error))
         except Exception as error:
@@ -143,8 +160,26 @@ class Fetch:
                 return Fetched(False, f"given up after {tries} tries: {error}")
             wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
             log.warning("fetch of %s put off for %.0f s: %s", order.fqid, wait, error)
-            self._store.postpone(claim.token, claim.queue, member, wait)
+            self._store.postpone(claim.token, claim.queue, member, wait, str(error))
             return None
+
+    @contextmanager
+    def _seat(self, claim: Claim, endpoint: str) -> Iterator[None]:
+        """One of the transfers that a storage bears at once, whoever works here or elsewhere."""
+        if not endpoint:
+            yield
+            return
+        until = time.monotonic() + SEAT
+        while not self._store.seat(claim.token, endpoint, self._storage_slots, self._keeper.lease):
+            if time.monotonic() > until:
+                raise StorageAway(
+                    f"{endpoint}: busy with {self._storage_slots} transfers, as many as it is given"
+                )
+            time.sleep(LOOK)
+        try:
+            yield
+        finally:
+            self._store.seat(claim.token, "", 0, 0.0)
 
     def _tell(self, wanted: Fetchable, fetched: Fetched, job: Job) -> None:
         """Of a subjob's end, before it is committed: if we die in between, it is told again."""

@@ -91,7 +91,7 @@ class MasterStage(ABC):
                     return self._commit(token, member, master, self.failure(master, reason))
             wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
             log.warning("%s of %s put off for %.0f s: %s", self.stage, number, wait, error)
-            self.store.postpone(token, queue, member, wait)
+            self.store.postpone(token, queue, member, wait, str(error))
             return 0
         return self._commit(token, member, master, result)
 

@@ -122,6 +122,7 @@ def _worker(prefix: str, owner: str) -> list[str]:
     write = [f"{family}:{tail.format(o=owner)}" for family, tail in OWNED.items()
              if family not in ("inbox", "taken", "repo")]  # fmt: skip
     write += [f"{family}:{stage}.{owner}" for family in QUEUES for stage in STAGES]
+    write.append("slots:st:*")  # of a storage, which has one budget for all owners
     write += _COUNTED
     write += [
         f"celery:{queue}.{owner}{tail}" for queue in ("transfer", "merge") for tail in ("", _RANKS)

@@ -170,8 +170,8 @@ class Claims(StoreBase):
         triples = zip(answer[::3], answer[1::3], answer[2::3], strict=True)
         return [Rescued(queue, member, what) for queue, member, what in triples]
 
-    def postpone(self, token: str, queue: str, member: str, wait: float) -> int:
-        return self._put_off(token, queue, member, str(round(wait * 1000)))
+    def postpone(self, token: str, queue: str, member: str, wait: float, reason: str = "") -> int:
+        return self._put_off(token, queue, member, str(round(wait * 1000)), reason[:1000])
 
     def drop(self, token: str, queue: str, member: str) -> None:
         self._put_off(token, queue, member, "")
@@ -184,7 +184,16 @@ class Claims(StoreBase):
         with translated(self.url):
             return int(str(self._redis.hget(self.keys.of("tries", queue), member) or 0))
 
-    def _put_off(self, token: str, queue: str, member: str, wait: str) -> int:
+    def seat(self, token: str, endpoint: str, slots: int, lease: float) -> bool:
+        claim = self.keys.of("claim", token)
+        place = self.keys.of("slots", "st", endpoint) if endpoint else claim
+        wanted = slots if endpoint else 0
+        answer = self._run("seat", [claim, place], [token, wanted, round(lease * 1000)])
+        if answer == -1:
+            raise LeaseLost(f"claim {token} is no longer ours")
+        return bool(answer)
+
+    def _put_off(self, token: str, queue: str, member: str, wait: str, reason: str = "") -> int:
         tries = self._run(
             "postpone",
             [
@@ -193,7 +202,7 @@ class Claims(StoreBase):
                 self.keys.of("tries", queue),
                 self.keys.of("strikes", queue),
             ],
-            [token, member, wait],
+            [token, member, wait, reason],
         )
         if tries == -1:
             raise LeaseLost(f"claim {token} no longer holds {member}")

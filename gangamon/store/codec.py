@@ -13,7 +13,7 @@ from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check
 from gangamon.domain.status import JobStatus
-from gangamon.protocols import Master
+from gangamon.protocols import Brought, Master
 
 
 def _encoder() -> Callable[[object], str]:
@@ -183,4 +183,12 @@ def load_master(
         checkers=checkers,
         observe=fields.get("observe", "") == "1",
         notifiers=tuple(NotifierSpec(**one) for one in json.loads(fields.get("notifiers", "[]"))),
+        brought=_brought(fields),
     )
+
+
+def _brought(fields: Mapping[str, str]) -> Brought:
+    jobs, files, size, since, until = (
+        int(fields.get(f"f:{name}", 0)) for name in ("jobs", "files", "bytes", "since", "until")
+    )
+    return Brought(jobs, files, size, (until - since) / 1000)

@@ -17,7 +17,8 @@
     P:masters:O:R            set of M
     P:ended                  sorted set: O:R:M -> when the master ended, ms
     P:turn:WHAT              string: held for as long as nobody else need do WHAT (prune, compact)
-    P:m:O:R:M                hash: the master's record; n:STATUS counters, r:STAGE results, grow
+    P:m:O:R:M                hash: the master's record; n:STATUS counters, r:STAGE results, grow;
+                             f:jobs, f:files, f:bytes brought, f:since, f:until, ms
     P:m:O:R:M:spec           hash: sub -> json of what was enqueued
     P:m:O:R:M:batch          hash: sub -> number of the batch it is asked in
     P:m:O:R:M:state          hash: sub -> state (attempt.restart.rank:status), compared and swapped
@@ -27,16 +28,17 @@
     P:queues                 set of Q
     P:due:Q                  sorted set: member -> due, ms; of polls one for each owner, P:due:Q:O
     P:ring:Q                 sorted set: owner -> when last served, in turns; only of polls
-    P:tries:Q                hash: member -> times put off in a row
+    P:tries:Q                hash: member -> times put off in a row; why:MEMBER -> for what reason
     P:strikes:Q              hash: member -> leases expired in a row
     P:grown:O                hash: O:R:M -> directory in which its merge grows while jobs run
     P:dead                   hash: O:R:M:SUB or a stage's member -> json: queue, reason, at
     P:leases                 sorted set: claim token -> expiry, ms
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore
     P:slots:ep:ENDPOINT      sorted set: the same for all lanes of one endpoint of a backend
+    P:slots:st:ENDPOINT      sorted set: the same for transfers from one storage
     P:wants:P:slots:ep:...   sorted set: Q -> since when it waits for a slot of that endpoint, ms
-    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER; the
-                             token of an owner's stage is O:RANDOM
+    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), s (those of a
+                             storage), m:MEMBER; the token of an owner's stage is O:RANDOM
     P:lane:LANE              hash: interval, query, failures, asked_at, error, turn, paused,
                              probe_at, open_until
     P:budget:LANE            hash: tokens, at: the lane's token bucket; rate, burst: its measures

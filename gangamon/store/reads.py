@@ -197,3 +197,10 @@ class Reads(StoreBase):
             for (_, expires), (queue, by, left, jobs) in zip(found, rows, strict=True)
             if queue
         ]
+
+    def put_off(self, queue: str, member: str) -> tuple[int, str]:
+        with translated(self.url):
+            tries, reason = self._redis.hmget(
+                self.keys.of("tries", queue), [member, f"why:{member}"]
+            )
+        return int(tries or 0), str(reason or "")

@@ -30,6 +30,7 @@ VERBS = (
     "rescue",
     "resume",
     "retry",
+    "seat",
     "ripe",
     "set_aside",
 )

@@ -16,13 +16,17 @@ from gangamon.client import Client
 from gangamon.domain.command import MergerSpec, Refresh
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, StoreUnavailable
+from gangamon.fetchers import storage
+from gangamon.fetchers.storage import landing
 from gangamon.postprocess import growth
+from gangamon.protocols import Source
 from gangamon.services.check import Check
 from gangamon.services.fetch import Fetch
 from gangamon.services.grow import Grow
 from gangamon.services.merge import Merge
 from tests.support.backend import DONE, RUNNING
 from tests.support.commands import OWNER, REPOSITORY, enqueue, register, the_master
+from tests.support.filestore import filestore
 from tests.support.growing import GrowRig, begun
 from tests.support.redis import PrivateRedis
 from tests.support.rig import CHECK, FETCH, MERGE, POLL, Rig
@@ -168,6 +172,29 @@ def test_a_fetch_on_a_full_disk_waits(disk: Disk) -> None:
     disk.free()
     rig.fetch_all()
     assert rig.statuses() == [JobStatus.COMPLETED] * 2
+
+
+@pytest.mark.parametrize("size", [1 << 18, 3 << 20])
+def test_what_comes_from_storage_and_does_not_fit(
+    disk: Disk, size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DiskFull, and not one byte stays, also of what could have been gone on with."""
+    monkeypatch.setattr(landing, "LARGE", 1 << 20)
+    output = disk.path / "output"
+    output.mkdir()
+    disk.fill(leave=size // 2)
+    with filestore() as store:
+        store.files["/data"] = os.urandom(size)
+        with pytest.raises(DiskFull, match="data: No space left"):
+            storage.bring(Source(f"{store.url}/data"), str(output / "data"))
+        assert files(output) == []
+        disk.free()
+        storage.bring(Source(f"{store.url}/data"), str(output / "data"))
+        assert (output / "data").read_bytes() == store.files["/data"]
+    disk.fill()
+    with pytest.raises(DiskFull, match="copy: No space left"):
+        storage.bring(Source(str(output / "data")), str(output / "copy"))
+    assert files(output) == ["data"]
 
 
 def test_a_full_journal_keeps_commands_waiting_and_nothing_else(disk: Disk) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gzip
 import io
 import os
 import tarfile
@@ -123,9 +124,21 @@ def test_bombs(make: Make, target: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr(archive, "MOST_FILES", 5)
     with pytest.raises(OutputMissing, match="5 files"):
         archive.unpack(make(*(member(f"f{n}") for n in range(6))), str(target))
+    assert everything(target) == set()
     monkeypatch.setattr(archive, "MOST_HEADER", 4096)
     with pytest.raises(TransientError, match="too large"):
         archive.unpack(make(member("n" * 20_000)), str(target))
+
+
+def test_a_bomb_takes_no_room(make: Make, target: Path) -> None:
+    """10 GB of zeros in some megabytes: refused, and nothing of it is written anywhere."""
+    path = Path(make(member("zeros", b""), mode="w"))
+    piece = gzip.compress(bytes(100_000_000), 1)
+    path.write_bytes(gzip.compress(path.read_bytes()[:512]) + piece * 105)
+    with pytest.raises(OutputMissing, match=f"more than {archive.MOST_BYTES} bytes"):
+        archive.unpack(str(path), str(target))
+    assert everything(target) == set()
+    assert everything(path.parent) == {"sandbox.tar", "home", "home/output"}
 
 
 def test_damaged(make: Make, target: Path) -> None:

@@ -67,7 +67,8 @@ def ahead(figures: Figures, master: Master | None) -> str:
     if master.phase != "open":
         return f"the service: {master.phase}"
     done = jobs.over(master)
-    return f"the service: {done} ended" if done > figures.done else ""
+    told = [f"the service: {done} ended" if done > figures.done else "", jobs.fetched(master)]
+    return "; ".join(part for part in told if part)
 
 
 _HEAD = ("lane", "asked", "every", "lag p50", "p99", "budget", "waiting", "state")

@@ -9,6 +9,7 @@ import gzip
 import io
 import lzma
 import os
+import shutil
 import tarfile
 import zlib
 from collections.abc import Callable, Iterator
@@ -58,10 +59,10 @@ def unpack(path: str, target: str) -> list[str]:
     left_out: list[str] = []
     try:
         plain = _plain(path)
-        with (
-            open(plain, "rb") as file,
-            tarfile.open(fileobj=cast("IO[bytes]", _Bounded(file)), mode="r:") as tar,
-        ):
+        with _opened(plain) as tar:
+            for _ in _members(tar):
+                pass  # too many are known before the first is put
+        with _opened(plain) as tar:
             for member in _members(tar):
                 if not _put(tar, member, target):
                     left_out.append(member.name[:200])
@@ -77,6 +78,15 @@ def name_stdout(target: str) -> None:
     logs = sorted(glob.glob(os.path.join(glob.escape(target), "*Ganga_*.log")))
     if logs and not os.path.lexists(link):
         os.symlink(os.path.basename(logs[0]), link)
+
+
+@contextlib.contextmanager
+def _opened(plain: str) -> Iterator[tarfile.TarFile]:
+    with (
+        open(plain, "rb") as file,
+        tarfile.open(fileobj=cast("IO[bytes]", _Bounded(file)), mode="r:") as tar,
+    ):
+        yield tar
 
 
 def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
@@ -115,18 +125,20 @@ def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> bool:
 
 
 def _plain(path: str) -> str:
-    """A copy that is not packed. Raises OutputMissing if it is too large."""
+    """A copy that is not packed. Raises OutputMissing if it is too large, before it is made: a
+    bomb takes no room."""
     with open(path, "rb") as file:
         start = file.read(6)
     opened = next(packer for magic, packer in _PACKERS if start.startswith(magic))
     copy, size = f"{path}.plain", 0
     try:
-        with opened(path, "rb") as source, open(copy, "wb") as file:
+        with opened(path, "rb") as source:
             while chunk := source.read(_CHUNK):
                 size += len(chunk)
                 if size > MOST_BYTES:
                     raise OutputMissing(f"output sandbox: it has more than {MOST_BYTES} bytes")
-                file.write(chunk)
+        with opened(path, "rb") as source, open(copy, "wb") as file:
+            shutil.copyfileobj(source, file, _CHUNK)
     except (zlib.error, lzma.LZMAError, EOFError) as error:
         raise TransientError(f"output sandbox: {error}") from error
     except OSError as error:

@@ -15,10 +15,12 @@ local function due_key(prefix, queue, member)
   return prefix .. queue .. ':' .. string.match(member, '^[^:]*')
 end
 
--- End a claim: its lease, its slot in the queue, its slot at the endpoint.
+-- End a claim: its lease, its slot in the queue, its slots at the endpoint and at a storage.
 local function dissolve(claim, leases, slots, token)
-  local endpoint = redis.call('HGET', claim, 'e')
-  if endpoint then redis.call('ZREM', endpoint, token) end
+  for _, key in ipairs({'e', 's'}) do
+    local taken = redis.call('HGET', claim, key)
+    if taken then redis.call('ZREM', taken, token) end
+  end
   redis.call('DEL', claim)
   redis.call('ZREM', leases, token)
   redis.call('ZREM', slots, token)
@@ -37,6 +39,8 @@ local function extend(claim, leases, slots, token, expiry)
   local endpoint = redis.call('HGET', claim, 'e')
   redis.call('ZADD', slots, 'XX', endpoint and expiry or 0, token)
   if endpoint then redis.call('ZADD', endpoint, 'XX', expiry, token) end
+  local storage = redis.call('HGET', claim, 's')
+  if storage then redis.call('ZADD', storage, 'XX', expiry, token) end
 end
 
 -- What a claim holds, as its first answer: {jobs, member ...}; nil if there is no such claim.

@@ -81,6 +81,13 @@ if applied > 0 then
   redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', redis.call('GET', ARGV[13]), 't', now,
     'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']')
 end
+if tonumber(ARGV[11]) > 0 and applied > 0 then
+  redis.call('HINCRBY', KEYS[6], 'f:jobs', 1)
+  redis.call('HINCRBY', KEYS[6], 'f:files', ARGV[11])
+  redis.call('HINCRBY', KEYS[6], 'f:bytes', ARGV[12])
+  redis.call('HSETNX', KEYS[6], 'f:since', now)
+  redis.call('HSET', KEYS[6], 'f:until', now)
+end
 local merge = fan_in(KEYS[6], ARGV[6], KEYS[11], KEYS[12], ARGV[8], now)
 if merge then
   calm(KEYS[6], KEYS[16], ARGV[6])
@@ -89,7 +96,7 @@ elseif ARGV[10] ~= '' and applied > 0 then
 end
 if held then
   release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
-  redis.call('HDEL', KEYS[5], ARGV[2])
+  redis.call('HDEL', KEYS[5], ARGV[2], 'why:' .. ARGV[2])
   redis.call('HDEL', KEYS[13], ARGV[2])
   if ARGV[3] ~= '' then
     local interval = tonumber(ARGV[3])

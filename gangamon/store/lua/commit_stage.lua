@@ -7,7 +7,7 @@
 -- Returns 1 | 0 (that attempt's stage is over: nothing done) | -1 (not our claim)
 if redis.call('HEXISTS', KEYS[1], 'm:' .. ARGV[2]) == 0 then return -1 end
 release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
-redis.call('HDEL', KEYS[4], ARGV[2])
+redis.call('HDEL', KEYS[4], ARGV[2], 'why:' .. ARGV[2])
 redis.call('HDEL', KEYS[9], ARGV[2])
 local v = redis.call('HMGET', KEYS[5], 'attempt', 'phase', 'lane')
 if v[1] ~= ARGV[4] or v[2] ~= ARGV[3] then return 0 end

@@ -13,6 +13,6 @@ if ARGV[2] ~= '' then
   redis.call('HSET', KEYS[6], ARGV[2], number)
 end
 redis.call('HDEL', KEYS[3], member)
-redis.call('HDEL', KEYS[4], member)
+redis.call('HDEL', KEYS[4], member, 'why:' .. member)
 redis.call('ZADD', KEYS[2], now_ms(), member)
 return 1
