@@ -5,8 +5,8 @@
 -- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 '1': on the grid of that interval
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue  9 grow queue
 --      10 ms until the merge while jobs run is woken ('' = it is not), then per job:
---      sub, expected state, new state ('' = only facts), facts, update, attempt to be fetched
---      ('' = none)
+--      sub, expected state, new state ('' = only facts), facts, update ('' = none; with only facts:
+--      what is told of a job that did not move), attempt to be fetched ('' = none)
 -- The owner's own word has no claim: KEYS 1 the commands taken in, ARGV 1 '', 2 the command's id.
 -- Returns {applied, refused, fetches due, merge due} | {-1} (not our claim) | {-2} (master gone)
 local held = ARGV[1] ~= ''
@@ -23,7 +23,7 @@ for i = 11, #ARGV, 6 do
   end
 end
 local now = now_ms()
-local applied, refused, fetches, updates = 0, 0, 0, {}
+local applied, refused, fetches, updates, notes = 0, 0, 0, {}, {}
 -- Few calls with many fields: a call for each field would double the time.
 local subs, found, states, facts, counts = {}, {}, {}, {}, {}
 for i = 11, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
@@ -54,6 +54,8 @@ for j, sub in ipairs(subs) do
         redis.call('ZADD', KEYS[10], now, ARGV[6] .. ':' .. sub .. '@' .. ARGV[i + 5])
         fetches = fetches + 1
       end
+    elseif ARGV[i + 4] ~= '' then
+      notes[#notes + 1] = ARGV[i + 4]
     end
   end
 end
@@ -61,9 +63,9 @@ slices(facts, function(...) redis.call('HSET', KEYS[8], ...) end)
 slices(states, function(...) redis.call('HSET', KEYS[7], ...) end)
 for status, change in pairs(counts) do redis.call('HINCRBY', KEYS[6], 'n:' .. status, change) end
 if fetches > 0 then redis.call('SADD', KEYS[12], ARGV[7]) end
-if applied > 0 then
+if applied > 0 or #notes > 0 then
   redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', redis.call('GET', KEYS[16]), 't', now,
-    'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']')
+    'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']', 'n', '[' .. table.concat(notes, ',') .. ']')
 end
 local merge = fan_in(KEYS[6], ARGV[6], KEYS[11], KEYS[12], ARGV[8], now)
 if merge then
