@@ -20,7 +20,7 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.outages import condor, sge, slurm
+from benchmarks.outages import condor, grid, sge, slurm
 from benchmarks.outages.judge import Outage, Run, Said, hidden, settled, unsaid, untruths
 from benchmarks.outages.systems import MASTER, Fault, Job, System, Work
 from benchmarks.support import Service, Verdict, parser, until
@@ -36,17 +36,19 @@ SYSTEMS = {
     "Slurm+accounting": slurm.accounted,
     "SGE": sge.running,
     "Condor": condor.running,
+    "Dirac": grid.dirac_running,
+    "DiracX": grid.diracx_running,
 }
 
 OWNER = getpass.getuser()
 
-#: Of the lane, seconds: shorter than by default, so that a run takes minutes. Its longest is as
-#: many times longer as by default.
-INTERVAL = 10.0
+#: Of the lane, seconds: that of Slurm and SGE by default; others are asked less often. Its longest
+#: is as many times longer as by default.
+INTERVAL = 20.0
 
-#: Seconds for which a fault lasts, and for which the system is well before and after one, in
-#: intervals: more than the two in which everything has to be right.
-LASTS, WELL = 60.0, 4
+#: Seconds for which a fault lasts; intervals for which the system is well before one, and after
+#: it: a little more than those in which everything has to be right.
+LASTS, BEFORE, AFTER = 60.0, 1.0, 2.25
 
 #: Of this many jobs the first ends with exit code 3, the second by a signal, and the third lasts
 #: until it is cancelled.
@@ -108,7 +110,7 @@ def _measure(name: str, system: System, count: int, lasts: float, verdict: Verdi
 
 def _works(count: int, faults: Sequence[Fault], slots: int, lasts: float) -> list[Work]:
     """So long that the last ends after the last fault."""
-    whole = len(faults) * (lasts + (2 * WELL) * INTERVAL)
+    whole = len(faults) * (lasts + (BEFORE + AFTER) * INTERVAL)
     mean = max(10.0, whole * slots / count)
     spread = itertools.cycle((0.4, 0.7, 1.0, 1.3, 1.6))
     codes = {0: 3, 1: -9}
@@ -165,7 +167,7 @@ class _Watch:
         outages = []
         for fault, some in zip(faults, cancelled, strict=True):
             until(lambda: not self._lane().failures, 600, "the lane is well")
-            time.sleep(WELL * INTERVAL)
+            time.sleep(BEFORE * INTERVAL)
             interval = self._lane().interval or INTERVAL
             if some:
                 self._system.cancel(some)
@@ -180,7 +182,7 @@ class _Watch:
             outages.append(Outage(fault.name, begun, time.time(), interval))
             over.set()
             looker.join()
-            time.sleep(WELL * INTERVAL)
+            time.sleep(AFTER * INTERVAL)
         return outages
 
     def _look(self, name: str, over: threading.Event) -> None:

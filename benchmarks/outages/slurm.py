@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -33,8 +32,7 @@ class SlurmSystem:
         self.environ = cluster.environ
         self.folder = cluster.folder
         self.slots = 2 * SLOTS
-        version = subprocess.run(["squeue", "--version"], capture_output=True, text=True)
-        self.version = version.stdout.strip()
+        self.version = cluster.run("squeue", "--version")
 
     def faults(self) -> Sequence[Fault]:
         c = self._cluster

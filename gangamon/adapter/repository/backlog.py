@@ -64,7 +64,8 @@ class _Applying:
 
 class Backlog:
     """``transition(job, update)`` applies an update to a loaded subjob, ``noted(job, update)`` the
-    attributes of one that has not moved; ``shown(update)`` is the status to show. Any thread may load a subjob; all else is called by the adapter's."""
+    attributes of one that has not moved; ``shown(update)`` is the status to show. Any thread may
+    load a subjob; all else is called by the adapter's."""
 
     def __init__(
         self,
