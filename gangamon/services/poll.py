@@ -94,7 +94,7 @@ class Poll:
         try:
             seen = query.ask(asked, new) if asked else {}
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was learnt
-            self._failed(claim, batches, backend, name, error, query)
+            self._failed(claim, batches, backend, name, record, error, query)
             return 0
         self._second_look(lane, backend, batches, items, seen, query)
         self._store.answered(claim.token, claim.queue)
@@ -206,6 +206,7 @@ class Poll:
         batches: Sequence[Batch],
         backend: Backend,
         name: str,
+        record: LaneRecord,
         error: Exception,
         query: Query,
     ) -> None:
@@ -217,7 +218,8 @@ class Poll:
         else:
             why = f"{type(error).__name__}: {error}"
             failures = self._store.note_failure(name, why, query.asked)
-            wait = backend.limits.cadence.backoff(failures, random.random())
+            usual = max(record.interval or 0.0, query.asked.slowest)
+            wait = backend.limits.cadence.backoff(failures, random.random(), usual)
             log.warning("lane %s could not be asked (%d in a row): %s", name, failures, error)
             if failures >= BREAKER:
                 self._store.open_breaker(name, wait)
