@@ -23,6 +23,8 @@ REMOVED = "3"
 class CondorSystem:
     """See System."""
 
+    behind = 0.0
+
     def __init__(self, pool: condor.Condor) -> None:
         self._pool = pool
         self.lane = Lane("Condor", hostname())

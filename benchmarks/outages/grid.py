@@ -26,6 +26,8 @@ ENDS = {"Done": JobStatus.COMPLETED, "Failed": JobStatus.FAILED, "Killed": JobSt
 class DiracSystem:
     """See System."""
 
+    behind = 0.0
+
     def __init__(self, site: dirac.Dirac) -> None:
         self._site = site
         self.lane = Lane("Dirac", str(site.diracosrc), site.proxy)
@@ -79,6 +81,8 @@ class DiracSystem:
 
 class DiracXSystem:
     """See System."""
+
+    behind = 0.0
 
     def __init__(self, site: diracx.DiracX) -> None:
         self._site = site

@@ -19,6 +19,8 @@ QMASTER = "sge_qmaster"
 class SgeSystem:
     """See System."""
 
+    behind = 0.0
+
     def __init__(self, engine: sge.GridEngine) -> None:
         self._engine = engine
         self.lane = Lane("SGE", "gm")

@@ -26,6 +26,8 @@ CONTROLLER = "slurmctld"
 class SlurmSystem:
     """See System."""
 
+    behind = 0.0
+
     def __init__(self, cluster: slurm.Slurm) -> None:
         self._cluster = cluster
         self.lane = Lane("Slurm", cluster.name)
@@ -36,22 +38,24 @@ class SlurmSystem:
 
     def faults(self) -> Sequence[Fault]:
         c = self._cluster
-        found = [
-            Fault(f"{CONTROLLER} killed, started again", c.kill_controller, c.start_controller),
-            Fault(
-                f"{CONTROLLER} stands still",
-                partial(c.freeze, CONTROLLER, True),
-                partial(c.freeze, CONTROLLER, False),
-            ),
+        killed = Fault(f"{CONTROLLER} killed, started again", c.kill_controller, c.start_controller)
+        if c.accounting:
+            return [
+                killed,
+                Fault("slurmdbd killed, started again", c.kill_database, c.start_database),
+                self._still("slurmdbd"),
+                Fault("both killed, started again", self._kill_both, self._start_both),
+            ]
+        return [
+            killed,
+            self._still(CONTROLLER),
             slowed(f"{CONTROLLER} is slow", lambda n: c.daemons[CONTROLLER].send_signal(n)),
             Fault("munged killed: all are refused", c.kill_munge, c.start_munge),
         ]
-        if c.accounting:
-            found += [
-                Fault("slurmdbd killed, started again", c.kill_database, c.start_database),
-                Fault("both killed, started again", self._kill_both, self._start_both),
-            ]
-        return found
+
+    def _still(self, name: str) -> Fault:
+        freeze = partial(self._cluster.freeze, name)
+        return Fault(f"{name} stands still", partial(freeze, True), partial(freeze, False))
 
     def _kill_both(self) -> None:
         self._cluster.kill_database()

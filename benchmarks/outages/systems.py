@@ -59,13 +59,15 @@ class Job:
 
 class System(Protocol):
     """A running one. ``environ``: with it a worker's commands ask it. ``folder``: the outputs of
-    job N lie in ``MASTER/N/output`` below it. ``slots``: jobs that run at the same time."""
+    job N lie in ``MASTER/N/output`` below it. ``slots``: jobs that run at the same time.
+    ``behind``: seconds by which what it answers is older than its record."""
 
     lane: Lane
     folder: Path
     environ: Mapping[str, str]
     version: str
     slots: int
+    behind: float
 
     def faults(self) -> Sequence[Fault]: ...
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-
 #: The longest wait while a backend cannot be asked, in intervals.
 PATIENCE = 1.5
 

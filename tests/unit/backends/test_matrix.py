@@ -29,7 +29,7 @@ def table() -> list[list[str]]:
     return [[cell.strip() for cell in row] for row in rows]
 
 
-def tests_of(file: Path) -> dict[str, str]:
+def found_in(file: Path) -> dict[str, str]:
     """Name of a test or class of tests -> its source."""
     text = file.read_text()
     return {
@@ -46,7 +46,7 @@ def test_each_cell_names_a_test_that_is_there() -> None:
     for column, title in enumerate(head[1:], 1):
         match = re.fullmatch(r"\w+ `(test_(\w+)\.py)`", title)
         assert match, title
-        there = tests_of(TESTS / match[1])
+        there = found_in(TESTS / match[1])
         helper = TESTS / f"{match[2]}_jobs.py"
         text = (TESTS / match[1]).read_text() + (helper.read_text() if helper.exists() else "")
         for row in rows:
