@@ -54,10 +54,9 @@ LASTS, BEFORE, AFTER = 60.0, 1.0, 2.25
 #: The jobs run one after the other in so many waves, at least.
 WAVES = 5
 
-#: Of this many jobs the first ends with exit code 3, the second by a signal, and the third lasts
-#: until it is cancelled.
+#: Of this many jobs one ends with exit code 3, one by a signal; and as many as these are cancelled:
+#: the first, for they must run by then (SGE has no record of a job that was deleted before).
 EACH = 20
-CANCELLED = 2
 
 #: Intervals after the server's return.
 BOUND = 2.0
@@ -116,17 +115,17 @@ def _works(count: int, faults: Sequence[Fault], slots: int, lasts: float) -> lis
     """So long that the last ends after the last fault."""
     whole = len(faults) * (lasts + (BEFORE + AFTER) * INTERVAL)
     mean = max(10.0, whole * slots / count)
-    spread = itertools.cycle((0.4, 0.7, 1.0, 1.3, 1.6))
+    spread = itertools.cycle((0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6))
     codes = {0: 3, 1: -9}
     return [
-        Work(10 * whole if n % EACH == CANCELLED else mean * next(spread), codes.get(n % EACH, 0))
+        Work(10 * whole if n < count // EACH else mean * next(spread), codes.get(n % EACH, 0))
         for n in range(count)
     ]
 
 
 def _portions(jobs: Sequence[Job], faults: int) -> list[list[str]]:
     """The jobs that are cancelled just before each fault."""
-    ids = [job.id for n, job in enumerate(jobs) if n % EACH == CANCELLED]
+    ids = [job.id for job in jobs[: len(jobs) // EACH]]
     return [ids[n::faults] for n in range(faults)]
 
 
