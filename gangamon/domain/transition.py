@@ -96,8 +96,7 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
     restarted = restarts > job.restart
     if job.status not in POLLED and not restarted:
         return Step(job)  # completing: the backend has had its say
-    rests = not restarted and _rests(job, now)
-    if not restarted and _known(job, seen, rests):
+    if not restarted and _known(job, seen, now):
         return Step(job)
     before = job
     job = job.but(
@@ -118,7 +117,7 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
             job = _record(job.but(restart=restarts), job.status, seen.source, now)
     meaning = seen.status
     if meaning is None or (RANK[meaning] <= RANK[job.status]):
-        return Step(job if restarted else _shown(job, before, rests, now))
+        return Step(job if restarted else _shown(job, before, now))
     if meaning is JobStatus.RUNNING:
         return Step(_move(job, JobStatus.RUNNING, seen.source, now))
     evidence = Evidence(
@@ -142,14 +141,14 @@ def _rests(job: Job, now: float) -> bool:
     return bool(last) and now - last < TELL_EVERY
 
 
-def _shown(job: Job, before: Job, rests: bool, now: float) -> Job:
+def _shown(job: Job, before: Job, now: float) -> Job:
     """A job that did not move: its attributes are what was shown of them, and no more."""
-    if job.attributes == before.attributes or rests:
-        return job.but(attributes=before.attributes)
-    return job.but(told_at=now)
+    if job.attributes == before.attributes:
+        return job
+    return job.but(attributes=before.attributes) if _rests(before, now) else job.but(told_at=now)
 
 
-def _known(job: Job, seen: Seen, rests: bool) -> bool:
+def _known(job: Job, seen: Seen, now: float) -> bool:
     """Whether nothing of it is new, or may be shown yet: so it is with most answers, and a copy
     costs."""
     return (
@@ -160,9 +159,9 @@ def _known(job: Job, seen: Seen, rests: bool) -> bool:
         and not (job.absences or job.absent_for or job.stale)
         and job.absent_at is None
         and (
-            rests
-            or seen.attributes == job.attributes
+            seen.attributes == job.attributes
             or seen.attributes.items() <= job.attributes.items()
+            or _rests(job, now)
         )
     )
 

@@ -31,6 +31,9 @@ HOME = f"{USER}:repository"
 
 Use = Callable[[Slurm], None]
 
+#: Prints 60 MB, to be kept in a variable.
+EATS = "head -c 60000000 /dev/zero | tr -c y y"
+
 
 def item(job: str, name: str = "", output: str = "/none", **fields: object) -> PollItem:
     return poll_item(name or job, output, native_id=job, home=HOME, **fields)
@@ -400,6 +403,16 @@ def test_a_job_at_its_limit(slurm_plain: Slurm, slow: str, use: Use) -> None:
     found = seen(slurm_plain, slow)
     assert (found.status, found.exit_code) == (JobStatus.FAILED, None)
     assert found.reason.startswith("ended by Slurm at its time limit (TIMEOUT)")
+
+
+def test_a_job_that_takes_too_much_memory(slurm_plain: Slurm, use: Use) -> None:
+    """Its node looks every second what the processes of a job take."""
+    use(slurm_plain)
+    job = slurm_plain.submit(f"x=`{EATS}`; sleep 600", "--mem=20")
+    slurm_plain.reaches(job, "OUT_OF_MEMORY")
+    found = seen(slurm_plain, job)
+    assert (found.status, found.exit_code) == (JobStatus.FAILED, None)
+    assert found.reason.startswith("it used more memory than it had asked for (OUT_OF_MEMORY)")
 
 
 def test_no_socket_but_on_loopback(slurm_plain: Slurm) -> None:
