@@ -37,7 +37,6 @@ class CondorSystem:
         p = self._pool
         return [
             Fault("schedd stopped, started again", p.stop_schedd, p.start_schedd),
-            Fault("schedd killed; its master starts another", p.kill_schedd, p.start_schedd),
             Fault(
                 "schedd stands still",
                 partial(p.freeze_schedd, True),
