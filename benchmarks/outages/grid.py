@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -17,8 +18,8 @@ from tests.integration.backends import dirac, diracx
 
 SLOTS = 100
 
-#: Seconds for which a proxy is good that is about to expire.
-SHORT = 1
+#: Seconds for which a proxy is good: one that is about to expire, and one that is not.
+SHORT, LONG = 1, 86400
 
 ENDS = {"Done": JobStatus.COMPLETED, "Failed": JobStatus.FAILED, "Killed": JobStatus.FAILED}
 
@@ -37,9 +38,12 @@ class DiracSystem:
         words = (str(site.python), "-c", "import DIRAC; print('DIRAC', DIRAC.version)")
         self.version = site.run(*words).splitlines()[-1]
         self.pilots = Pilots(self._tell, SLOTS)
+        #: Of its hand, which does one thing at a time.
+        self._hand = threading.Lock()
 
     def _tell(self, ids: list[int], told: Told) -> None:
-        self._site.hand("status", ids, *told)
+        with self._hand:
+            self._site.hand("status", ids, *told)
 
     def faults(self) -> Sequence[Fault]:
         s = self._site
@@ -54,11 +58,12 @@ class DiracSystem:
                 partial(s.pause, "mariadbd"),
                 partial(s.resume, "mariadbd"),
             ),
-            Fault("the proxy has expired", self._expire, partial(s.make_proxy, s.proxy)),
+            Fault("the proxy has expired", partial(self._proxy, SHORT), partial(self._proxy, LONG)),
         ]
 
-    def _expire(self) -> None:
-        self._site.make_proxy(self._site.proxy, SHORT)
+    def _proxy(self, seconds: int) -> None:
+        with self._hand:
+            self._site.make_proxy(self._site.proxy, seconds)
 
     def submit(self, works: Sequence[Work]) -> Sequence[Job]:
         ids = self._site.jobs(len(works))
