@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -62,8 +63,10 @@ class DiracSystem:
         ]
 
     def _proxy(self, seconds: int) -> None:
+        fresh = f"{self._site.proxy}.new"
         with self._hand:
-            self._site.make_proxy(self._site.proxy, seconds)
+            self._site.make_proxy(fresh, seconds)
+        os.replace(fresh, self._site.proxy)
 
     def submit(self, works: Sequence[Work]) -> Sequence[Job]:
         ids = self._site.jobs(len(works))
