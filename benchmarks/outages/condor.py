@@ -14,7 +14,7 @@ from gangamon.settings import hostname
 from tests.integration.backends import condor
 
 #: Each job that runs has two processes of HTCondor's own, of some ten MB.
-SLOTS = 60
+SLOTS = 40
 
 #: Its JobStatus in the history.
 REMOVED = "3"

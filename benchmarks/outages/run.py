@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import getpass
 import itertools
+import signal
+import sys
 import tempfile
 import threading
 import time
@@ -70,6 +72,7 @@ def main(argv: list[str]) -> int:
     wanted = given.only.split(",") if given.only else list(SYSTEMS)
     if strange := [name for name in wanted if name not in SYSTEMS]:
         options.error(f"--only: got {strange[0]!r}; accepted: {', '.join(SYSTEMS)}")
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started
     verdict = Verdict()
     for name in wanted:
         try:

@@ -14,7 +14,7 @@ from gangamon.domain.status import JobStatus
 from tests.integration.backends import slurm
 
 #: Of each of the two nodes, which have the processors of this host.
-SLOTS = 50
+SLOTS = 40
 
 ENDS = {"COMPLETED": JobStatus.COMPLETED, "CANCELLED": JobStatus.KILLED}
 #: Runs after which Slurm begins anew, where it may.
@@ -96,7 +96,7 @@ def plain(accounting: bool = False) -> Iterator[System]:
     name = "accounted" if accounting else "plain"
     with (
         available(slurm.missing(needed)),
-        slurm.running(slurm.Slurm(name, accounting=accounting, slots=SLOTS)) as cluster,
+        slurm.running(slurm.Slurm(name, accounting=accounting, slots=SLOTS, looks=60)) as cluster,
     ):
         yield SlurmSystem(cluster)
 

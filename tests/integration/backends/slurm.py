@@ -51,7 +51,8 @@ class Slurm:
 
     ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
     it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
-    ``completions``: where slurmctld writes a line of each job that has ended.
+    ``looks``: seconds between two looks at what the processes of each job take, each of which
+    reads all of /proc. ``completions``: where slurmctld writes a line of each job that has ended.
     """
 
     def __init__(
@@ -61,9 +62,10 @@ class Slurm:
         accounting: bool = False,
         most: int = 10_000,
         slots: int = 8,
+        looks: int = 1,
     ) -> None:
         self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
-        self.slots = slots
+        self.slots, self.looks = slots, looks
         # Sockets lie below it, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-slurm-"))
         # munged insists that nobody else can write above its socket, and that all can get there.
@@ -310,7 +312,7 @@ SwitchType=switch/none
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
+JobAcctGatherFrequency={self.looks}
 JobAcctGatherParams=OverMemoryKill
 SelectType=select/cons_tres
 SelectTypeParameters=CR_CPU
