@@ -43,13 +43,25 @@ class Outage:
 
 
 def untruths(said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run]]) -> list[str]:
-    """One line for each thing that was said of a job and was not so when it was said."""
+    """One line for each thing that was said of a job and was not so when it was said. Only of
+    ends: when a job that is being sent to its node has begun is a matter of words, see early."""
     return [
         f"{job}: said {one.status} at {one.at:.1f}, on record: {list(record.get(job, ()))}"
         for job, story in said.items()
         for one in story
         if not any(_bears_out(run, one) for run in record.get(job, ()))
     ]
+
+
+def early(said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run]]) -> float:
+    """Seconds before its start on record when a job was first said to run; the most of all."""
+    found = [0.0]
+    for job, runs in record.items():
+        begun = [run.started for run in runs if run.started is not None]
+        told = [one.at for one in said.get(job, ()) if one.status is JobStatus.RUNNING]
+        if begun and told:
+            found.append(min(begun) - min(told))
+    return max(found)
 
 
 def unsaid(said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run]]) -> list[str]:
@@ -105,5 +117,5 @@ def _bears_out(run: Run, said: Said) -> bool:
     if said.status is JobStatus.COMPLETING:
         return run.status in FINAL and said.at >= run.ended - SLACK
     if said.status is JobStatus.RUNNING:
-        return run.started is not None and said.at >= run.started - SLACK
+        return run.started is not None
     return True

@@ -23,7 +23,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.outages import arc, condor, grid, sge, slurm
-from benchmarks.outages.judge import Outage, Run, Said, hidden, settled, unsaid, untruths
+from benchmarks.outages.judge import Outage, Run, Said, early, hidden, settled, unsaid, untruths
 from benchmarks.outages.systems import MASTER, Fault, Job, System, Work
 from benchmarks.support import Service, Verdict, parser, until
 from gangamon import backends, settings
@@ -234,8 +234,9 @@ def _report(
     print(f"{name}: ends: {dict(ends)}; runs: {Counter(len(r) for r in record.values())}")
     for fault in untruths(said, record)[:10] + unsaid(said, record)[:10]:
         print(f"FAULT {fault}")
-    verdict.bound(f"{name}: untrue at any moment", len(untruths(said, record)), 0, "statuses")
+    verdict.bound(f"{name}: false ends at any moment", len(untruths(said, record)), 0, "statuses")
     verdict.bound(f"{name}: without their end, or another", len(unsaid(said, record)), 0, "jobs")
+    verdict.note(f"{name}: said to run before its start on record", early(said, record), "s")
     for outage in outages:
         why, failures = errors.get(outage.name, ("", 0))
         at = f"{name}: {outage.name}"

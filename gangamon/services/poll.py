@@ -121,7 +121,9 @@ class Poll:
         steps = {b.id: _steps(b, items[b.id], backend, seen, query.bad, now) for b in batches}
         moved = any(s.moved(b.jobs[sub]) for b in batches for sub, s in steps[b.id].items())
         rounds = -(-record.batches // members_of(backend.limits))
-        took = query.longest * max(1, rounds)
+        # One slow answer says little: who stood still for it may be well again.
+        longest = query.longest if record.asked_at is None else min(query.longest, record.query)
+        took = longest * max(1, rounds)
         interval = backend.limits.cadence.interval(record.interval, took, moved)
         outcomes = []
         for batch in batches:

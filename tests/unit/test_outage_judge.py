@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.outages.judge import Outage, Run, Said, hidden, settled, unsaid, untruths
+from benchmarks.outages.judge import Outage, Run, Said, early, hidden, settled, unsaid, untruths
 from gangamon.domain.status import JobStatus
 
 RUNNING, COMPLETING = JobStatus.RUNNING, JobStatus.COMPLETING
@@ -23,15 +23,23 @@ ENDED = Run(100.0, 200.0, COMPLETED)
         (FAILED, 210.0, False),
         (KILLED, 210.0, False),
         (RUNNING, 100.0, True),
-        (RUNNING, 90.0, False),
+        (RUNNING, 90.0, True),  # see early
         (JobStatus.SUBMITTED, 50.0, True),
     ],
 )
 def test_untrue(status: JobStatus, at: float, true: bool) -> None:
-    """Another end, an end before the end, a start before the start; a job without a record."""
+    """Another end, an end before the end; a run of a job that never began; a job without a
+    record."""
     said = {"1": [Said(at, status)]}
     assert (not untruths(said, {"1": [ENDED]})) is true
     assert untruths({"1": [Said(at, FAILED)]}, {"1": []})
+    assert untruths({"1": [Said(at, RUNNING)]}, {"1": [Run(None, 200.0, KILLED)]})
+
+
+def test_early() -> None:
+    said = {"1": [Said(97.0, RUNNING)], "2": [Said(101.0, RUNNING)]}
+    assert early(said, {"1": [ENDED], "2": [ENDED]}) == 3.0
+    assert early({}, {"1": [ENDED]}) == 0.0
 
 
 def test_a_job_that_was_begun_anew() -> None:

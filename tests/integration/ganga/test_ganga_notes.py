@@ -10,13 +10,15 @@ def note(sub, attempt=1, **attributes):
     client.note(j.id, [JobUpdate(sub, attempt, 0, S.RUNNING, attributes)])
 
 def place(sub):
-    return j.subjobs(sub).backend.actualCE
+    return subjob(sub).backend.actualCE
+
+def subjob(sub):
+    return stripProxy(stripProxy(stripProxy(j).subjobs)[sub])
 """
 
 
 def test_what_changes_between_two_transitions_is_shown(alone: Session) -> None:
-    """In a job that is in memory at once; in one that is not when it is loaded, for which it is no
-    reason. What is told of another attempt, or of a job that has ended, is not shown."""
+    """What is told of another attempt, or of a job that has ended, is not shown."""
     first = alone.run(f"""{SCRIPTED}{NOTED}
 j = submitted(4)
 followed(j)
@@ -37,22 +39,27 @@ facts["states"] = states(j)
         "places": ["b", "", "", ""],
         "states": ["running"] * 3 + ["completed"],
     }
-    second = alone.run(f"""{SCRIPTED}{COUNTED}{NOTED}
+
+
+def test_what_is_told_of_a_subjob_that_is_not_in_memory(alone: Session) -> None:
+    """It does not load it, and is there when somebody does; older than what an end brings."""
+    alone.run(f"{SCRIPTED}{NOTED}j = submitted(3)\nsay(j, S.RUNNING, range(3))")
+    found = alone.run(f"""{SCRIPTED}{COUNTED}{NOTED}
 j = jobs(0)
-followed(j)
-facts["kept"] = place(0)
-before = loads[0]
-note(1, actualCE="c")
-note(1, exitcode=5)
-note(0, actualCE="d")
-until(lambda: place(0) == "d", 60, "all were taken")
-facts["loaded for it"] = loads[0] - before
-facts["later"] = [place(1), j.subjobs(1).backend.exitcode, j.subjobs(1).status]
-facts["loaded"] = loads[0] - before
+raw = stripProxy(j)
+raw._loadObject()
+for sub, attributes in ((1, dict(actualCE="c")), (1, dict(exitcode=5)), (2, dict(actualCE="c"))):
+    backlog.note(raw, JobUpdate(sub, 1, 0, S.RUNNING, attributes))
+backlog.put(raw, JobUpdate(2, 1, 0, S.RUNNING, dict(actualCE="e")))
+backlog.note(raw, JobUpdate(2, 1, 0, S.RUNNING, dict(exitcode=7)))
+facts["loaded for it"] = loads[0]
+for sub in (1, 2):
+    facts[str(sub)] = [place(sub), subjob(sub).backend.exitcode]
+facts["loaded"] = loads[0]
 """)
-    assert second.facts == {
-        "kept": "b",
+    assert found.facts == {
         "loaded for it": 0,
-        "later": ["c", 5, "running"],
-        "loaded": 1,
+        "1": ["c", 5],
+        "2": ["e", 7],
+        "loaded": 2,
     }
