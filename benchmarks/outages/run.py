@@ -68,6 +68,7 @@ def main(argv: list[str]) -> int:
     options = parser("outages")
     options.add_argument("--only", default="", help=f"of {', '.join(SYSTEMS)}; default: all")
     options.add_argument("--jobs", type=int, default=500)
+    options.add_argument("--fault", default="", help="only those with this in their names")
     given = options.parse_args(argv)
     wanted = given.only.split(",") if given.only else list(SYSTEMS)
     if strange := [name for name in wanted if name not in SYSTEMS]:
@@ -77,16 +78,24 @@ def main(argv: list[str]) -> int:
     for name in wanted:
         try:
             with SYSTEMS[name]() as system:
-                _measure(name, system, given.jobs, LASTS / 3 if given.quick else LASTS, verdict)
+                lasts = LASTS / 3 if given.quick else LASTS
+                faults = [fault for fault in system.faults() if given.fault in fault.name]
+                _measure(name, system, faults, given.jobs, lasts, verdict)
         except LookupError as missing:
             print(f"{name}: not run: not installed: {missing}")
             verdict.missed += bool(given.only)
     return verdict.end(given.json)
 
 
-def _measure(name: str, system: System, count: int, lasts: float, verdict: Verdict) -> None:
+def _measure(
+    name: str,
+    system: System,
+    faults: Sequence[Fault],
+    count: int,
+    lasts: float,
+    verdict: Verdict,
+) -> None:
     print(f"\n{name}: {system.version}, {count} jobs, {system.slots} at the same time", flush=True)
-    faults = system.faults()
     cadence = backends.load(system.lane.backend).limits.cadence
     longest = INTERVAL * cadence.cap / cadence.floor
     toml = f"[backends.{system.lane.backend}]\nfloor = {INTERVAL}\ncap = {longest}\n"
