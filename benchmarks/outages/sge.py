@@ -55,11 +55,16 @@ class SgeSystem:
 
 
 def _run(row: Mapping[str, str]) -> Run:
-    form = "%a %b %d %H:%M:%S %Y"
     well = row["failed"].split()[0] == "0" and row["exit_status"].split()[0] == "0"
     # One that was deleted while it ran has the record of any that was ended by SIGKILL.
     status = JobStatus.COMPLETED if well else JobStatus.FAILED
-    return Run(seconds(row["start_time"], form), seconds(row["end_time"], form), status)
+    started, ended = (_seconds(row[name]) for name in ("start_time", "end_time"))
+    # A run that could not begin is none: Grid Engine tries again.
+    return Run(started, ended or 0.0, status if started and ended else None)
+
+
+def _seconds(text: str) -> float | None:
+    return None if text == "-/-" else seconds(text, "%a %b %d %H:%M:%S %Y")
 
 
 @contextmanager

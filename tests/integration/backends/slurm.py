@@ -41,6 +41,24 @@ ACCOUNTING = {
 }
 
 
+#: Of version 1 of the kernel's, where it is mounted by default.
+CGROUPS = Path("/sys/fs/cgroup")
+CGROUP_CONF = f"""
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={CGROUPS}
+ConstrainRAMSpace=yes
+ConstrainSwapSpace=yes
+AllowedSwapSpace=0
+MinRAMSpace=5
+IgnoreSystemd=yes
+"""
+
+
+def can_hold_memory() -> bool:
+    """Whether a cluster with ``cgroups`` can run here."""
+    return os.geteuid() == 0 and os.access(CGROUPS / "memory" / "memory.limit_in_bytes", os.W_OK)
+
+
 def missing(programs: Mapping[str, str]) -> list[str]:
     """The packages that are not installed."""
     return sorted({p for name, p in programs.items() if shutil.which(name, path=PATH) is None})
@@ -52,7 +70,8 @@ class Slurm:
     ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
     it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
     ``looks``: seconds between two looks at what the processes of each job take, each of which
-    reads all of /proc. ``completions``: where slurmctld writes a line of each job that has ended.
+    reads all of /proc. ``cgroups``: the kernel holds jobs to the memory that they asked for.
+    ``completions``: where slurmctld writes a line of each job that has ended.
     """
 
     def __init__(
@@ -63,9 +82,10 @@ class Slurm:
         most: int = 10_000,
         slots: int = 8,
         looks: int = 1,
+        cgroups: bool = False,
     ) -> None:
         self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
-        self.slots, self.looks = slots, looks
+        self.slots, self.looks, self.cgroups = slots, looks, cgroups
         # Sockets lie below it, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-slurm-"))
         # munged insists that nobody else can write above its socket, and that all can get there.
@@ -154,6 +174,8 @@ class Slurm:
                 _end(daemon, signal_)
         for process in self._left():
             process.kill()
+        if self.cgroups:
+            _remove_groups()
         for log in sorted((self.folder / "log").glob("*")):
             print(tail(log))
         shutil.rmtree(self.folder)
@@ -292,6 +314,8 @@ StorageLoc=slurm_acct_db
 CommunicationParameters=NoInAddrAny
 """)
             conf.chmod(0o600)
+        if self.cgroups:
+            (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
         self.conf.write_text(f"""
 ClusterName={self.name}
@@ -310,12 +334,13 @@ SlurmdPidFile={self.folder}/slurmd-%n.pid
 MpiDefault=none
 SwitchType=switch/none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/{"cgroup" if self.cgroups else "none"}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency={self.looks}
-JobAcctGatherParams=OverMemoryKill
+{"" if self.cgroups else "JobAcctGatherParams=OverMemoryKill"}
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU{"_Memory" if self.cgroups else ""}
+DefMemPerCPU={900 if self.cgroups else 0}
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=2
@@ -332,6 +357,14 @@ NodeName=frail Port={frail} {node} State=UNKNOWN
 PartitionName=fast Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=held Nodes=ALL MaxTime=INFINITE State=DOWN
 """)
+
+
+def _remove_groups() -> None:
+    """Of the nodes; Slurm leaves them. Those of a cluster that runs beside are not empty."""
+    for top in CGROUPS.glob("*/slurm_f*"):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def _free_ports(count: int) -> list[int]:
