@@ -90,12 +90,13 @@ class Change:
 @dataclass(frozen=True)
 class Outcome:
     """What an answer means for one member of a claim: steps to apply, and the seconds until it is
-    due once more, None: never."""
+    due once more, None: never. ``phase``: from 0 to below 1, where in each of those intervals."""
 
     member: str
     master: Master
     changes: Sequence[Change]
     again: float | None
+    phase: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,6 +107,17 @@ class Committed:
     applied: int
     refused: int
     due: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Written:
+    """Files that a stage has put into its job's output directory, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+NOTHING = Written()
 
 
 @dataclass(frozen=True)
@@ -310,6 +322,7 @@ class JobStore(Protocol):
         again: float | None,
         aligned: bool = True,
         grow: float | None = None,
+        brought: Written = NOTHING,
     ) -> Committed:
         """Apply steps and release one member; ``again``: seconds until it is due once more
         (on the grid of that interval if ``aligned``), None: never. Raises LeaseLost.
@@ -319,7 +332,8 @@ class JobStore(Protocol):
         faster, and the jobs may have been submitted anew since).
 
         ``grow``: seconds after which the master's merge is to take in what this brought, if it is
-        open then; None: only when all its jobs have ended."""
+        open then; None: only when all its jobs have ended. ``brought``: counted if a step was
+        applied."""
         ...
 
     def commit_all(self, token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:
@@ -335,9 +349,10 @@ class JobStore(Protocol):
         stage: Stage,
         result: Mapping[str, Any],
         final: JobStatus | None,
+        written: Written = NOTHING,
     ) -> Committed:
         """Record a master stage's result and make the next due; after the last, ``final`` is
-        the master's status. Raises LeaseLost."""
+        the master's status. ``written``: counted. Raises LeaseLost."""
         ...
 
     def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:

@@ -8,7 +8,7 @@ from typing import Any
 from gangamon.domain.effect import Stage, following
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Change, Committed, Master, Outcome
+from gangamon.protocols import NOTHING, Change, Committed, Master, Outcome, Written
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
@@ -30,9 +30,11 @@ class Commits(StoreBase):
         again: float | None,
         aligned: bool = True,
         grow: float | None = None,
+        brought: Written = NOTHING,
     ) -> Committed:
         self._check()
-        keys, args = self._call(token, member, master, changes, again, aligned, grow)
+        phase = 0.0 if aligned else None
+        keys, args = self._call(token, member, master, changes, again, phase, grow, brought)
         done = _committed(self._run("commit", keys, args), changes, master)
         if done is None:
             raise LeaseLost(f"claim {token} no longer holds {member}")
@@ -42,7 +44,9 @@ class Commits(StoreBase):
         self._check()
         done: list[Committed | None] = []
         for some in _portions(outcomes):
-            calls = [self._call(token, o.member, o.master, o.changes, o.again, True) for o in some]
+            calls = [
+                self._call(token, o.member, o.master, o.changes, o.again, o.phase) for o in some
+            ]
             with translated(self.url):
                 answers = self._scripts.run_all("commit", calls)
             done += [
@@ -58,10 +62,11 @@ class Commits(StoreBase):
         master: Master,
         changes: Sequence[Change],
         again: float | None,
-        aligned: bool,
+        phase: float | None,
         grow: float | None = None,
+        brought: Written = NOTHING,
     ) -> tuple[list[str], list[str | int | float]]:
-        """Keys and arguments of the verb."""
+        """Keys and arguments of the verb. ``phase``: None: not aligned."""
         owner, repository = master.owner, master.repository
         base = self.keys.master(owner, repository, master.id)
         fetch, merge, growing = f"fetch.{owner}", f"merge.{owner}", f"grow.{owner}"
@@ -85,18 +90,21 @@ class Commits(StoreBase):
             self.keys.of("dead"),
             self.keys.of("epoch"),
             self.keys.due(growing),
+            self.keys.of("counted"),
         ]
         args: list[str | int | float] = [
             token,
             member,
             "" if again is None else str(max(1, round(again * 1000))),
-            "1" if aligned else "0",
+            "" if phase is None else str(round(phase, 6)),
             master.id,
             f"{owner}:{repository}:{master.id}",
             fetch,
             merge,
             growing,
             "" if grow is None else str(round(grow * 1000)),
+            brought.files,
+            brought.bytes,
         ]
         for change in changes:
             before, after = change.before, change.step.job
@@ -125,6 +133,7 @@ class Commits(StoreBase):
         stage: Stage,
         result: Mapping[str, Any],
         final: JobStatus | None,
+        written: Written = NOTHING,
     ) -> Committed:
         after = following(stage)
         queue = f"{stage}.{master.owner}"
@@ -141,6 +150,7 @@ class Commits(StoreBase):
                 self.keys.of("strikes", queue),
                 self.keys.of("ended"),
                 self.keys.of("grown", master.owner),
+                self.keys.of("counted"),
             ],
             [
                 token,
@@ -155,6 +165,8 @@ class Commits(StoreBase):
                 self.epoch(),
                 master_member(master.owner, master.repository, master.id, master.attempt),
                 f"{master.owner}:{master.repository}:{master.id}",
+                written.files,
+                written.bytes,
             ],
         )
         if answer == -1:
