@@ -3,9 +3,11 @@ UV     ?= uv
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+TOOLS  := .venv-audit/.ready
+TOOLBIN := .venv-audit/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench lock audit sbom clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -30,9 +32,24 @@ lock: ## resolve requirements.lock anew (needs uv)
 	    --no-annotate --no-emit-index-url --custom-compile-command 'make lock' \
 	    --output-file requirements.lock pyproject.toml
 
+audit: $(TOOLS) ## ask PyPI's advisories about every package of the lock (needs the network)
+	$(TOOLBIN)/pip-audit --strict --disable-pip --no-deps --requirement requirements.lock
+
+sbom: $(TOOLS) ## the bill of materials: build/sbom.json (CycloneDX), from the lock
+	mkdir -p build
+	$(TOOLBIN)/cyclonedx-py requirements --output-reproducible --output-format JSON \
+	    --pyproject pyproject.toml --output-file build/sbom.json requirements.lock
+
 clean: ## remove the virtual environment, builds and caches
-	rm -rf $(VENV) build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf $(VENV) .venv-audit build dist .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# Apart from what they look at.
+$(TOOLS):
+	$(PYTHON) -m venv .venv-audit
+	$(TOOLBIN)/python -m pip install --quiet --disable-pip-version-check 'cyclonedx-bom>=7,<8' \
+	    'pip-audit>=2.9,<3'
+	@touch $@
 
 # The stamp is the last thing written, so that an interrupted installation is done again.
 $(READY): pyproject.toml requirements.lock

@@ -43,6 +43,10 @@ NAMES = {
         "benchmarks.fairness",
         "20 small owners beside one with 5,000 batches (--quick, --json FILE)",
     ),
+    "page": (
+        "benchmarks.page",
+        "the job page over 100,000 subjobs with 20 viewers, in Chromium (--quick, --json FILE)",
+    ),
     "hanging": (
         "benchmarks.hanging",
         "a lane's lag beside more silent lanes than poll threads (--quick, --json FILE)",
@@ -59,6 +63,14 @@ NAMES = {
         "benchmarks.torture.run",
         "50,000 jobs under kill -9 of all there is (--minutes N, --jobs N, --seed N, --emptied)",
     ),
+    "failover": (
+        "benchmarks.failover",
+        "the Redis master killed under load, with Sentinel (--jobs N, --seed N, --json FILE)",
+    ),
+    "rolling": (
+        "benchmarks.rolling",
+        "all workers restarted one after the other during live jobs (--jobs N, --json FILE)",
+    ),
     "killed": (
         "benchmarks.killed.run",
         "kill -9 of a session while its subjobs change (--kills N, --subjobs N, --seed N)",
@@ -66,6 +78,10 @@ NAMES = {
     "truth": (
         "benchmarks.truth",
         "jobs of a backend that lies in every way: nothing untrue is said (--jobs N)",
+    ),
+    "stages": (
+        "benchmarks.stages.run",
+        "kill -9 in fetch, check, merge and notify over 1,000 jobs (--quick, --json FILE)",
     ),
     "merge": (
         "benchmarks.merge",

@@ -58,7 +58,7 @@ def service(folder: Path, environment: dict[str, str]) -> Iterator[int]:
     Raises CalledProcessError; ``up.log`` and ``down.log`` say more."""
     command = [sys.executable, "-m", "gangamon"]
     try:
-        _run([*command, "up", "--no-flower"], environment, folder / "up.log")
+        _run([*command, "up", "--no-flower", "--no-web"], environment, folder / "up.log")
         running = instance.read(folder / "state" / "instance.json")
         assert running is not None
         yield running.pid

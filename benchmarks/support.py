@@ -134,6 +134,13 @@ class Service:
             schedule = ["-s", str(self.folder / "schedule"), "--pidfile="]
             self._start("beat", [*celery, "beat", "-l", "INFO", *schedule])
 
+    def program(self, name: str, command: list[str]) -> None:
+        """Start something else of gangamon's, with the same settings."""
+        self._start(name, command)
+
+    def process(self, name: str) -> psutil.Popen:
+        return self._processes[name]
+
     def said(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")
 

@@ -23,8 +23,9 @@ from gangamon.domain.observation import Check, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, StoreUnavailable
-from gangamon.protocols import Census, DeadLetter, Finding, Lag, LaneRecord, Master
+from gangamon.protocols import Census, DeadLetter, Finding, Lag, LaneRecord, Lease, Master
 from gangamon.settings import Settings
+from gangamon.store import acl
 from gangamon.store.inbox import ClientStore, parse_json
 from gangamon.store.lanes import LAGS
 from gangamon.store.spool import Spool
@@ -171,6 +172,11 @@ class Client:
         return postprocess.kinds()
 
     @staticmethod
+    def merger_of(extension: str) -> str:
+        """Which of them merges files that end so; empty: none."""
+        return postprocess.for_extension(extension)
+
+    @staticmethod
     def checkers() -> tuple[str, ...]:
         """Likewise."""
         return postprocess.checkers()
@@ -179,6 +185,11 @@ class Client:
     def notifiers() -> tuple[str, ...]:
         """Likewise."""
         return postprocess.notifiers()
+
+    @staticmethod
+    def redis_acl(prefix: str, owners: Sequence[str]) -> list[acl.Rule]:
+        """The Redis users of a cell, one for each role. BadInput."""
+        return acl.rules(prefix, owners)
 
     def examine(self, lane: Lane) -> Iterator[Finding]:
         """Try a lane's backend for real, from this process. BadInput: there is no such backend, or
@@ -271,6 +282,27 @@ class Client:
             since = self.store.position(self.owner, repository)
         return Follower(self, repository, since)
 
+    def position(self, repository: str) -> str:
+        """From where the next updates are read."""
+        return self.store.position(self.owner, repository)
+
+    def news(
+        self, since: Mapping[str, str], block: float, count: int
+    ) -> Mapping[str, Sequence[tuple[str, Update]]]:
+        """(position, update) of what is new in several repositories (repository -> position), by
+        one call, up to ``count`` of each; waits up to ``block`` seconds (below 4) for the first.
+        Acknowledgements free the spool. Raises StoreUnavailable."""
+        answer = self.store.news(self.owner, since, count, min(block, 4.0))
+        found: dict[str, list[tuple[str, Update]]] = {}
+        for repository, entries in answer.items():
+            mine = found.setdefault(repository, [])
+            for entry, fields in entries:
+                update = _parse(fields)
+                if update.ack is not None:
+                    self.settle(update.ack)
+                mine.append((entry, update))
+        return found
+
     def epoch(self) -> str:
         return self.store.newest_epoch()
 
@@ -279,11 +311,15 @@ class Client:
 
     def masters(self, repository: str) -> list[Master]:
         """All master jobs of a repository that the service holds, by id."""
-        found = (
-            self.store.master(self.owner, repository, number)
-            for number in self.store.masters(self.owner, repository)
-        )
-        return [master for master in found if master is not None]
+        return list(self.records(repository, self.store.masters(self.owner, repository)))
+
+    def records(self, repository: str, numbers: Sequence[int]) -> Sequence[Master]:
+        """The records of these masters, in this order, without those that are not known."""
+        return self.store.records(self.owner, repository, numbers)
+
+    def numbers(self, repository: str) -> Sequence[int]:
+        """Which master jobs of a repository the service holds."""
+        return self.store.masters(self.owner, repository)
 
     def master(self, repository: str, number: int) -> Master | None:
         """One master's record; None if the service does not know it."""
@@ -310,6 +346,25 @@ class Client:
         """One job with its evidence and history; None if the service does not know it."""
         record = self.store.master(self.owner, repository, master)
         return self.store.jobs(record, [sub]).get(sub) if record else None
+
+    def jobs(self, master: Master, subs: Sequence[int]) -> Mapping[int, Job]:
+        """Some jobs of a master, with their evidence and history."""
+        return self.store.jobs(master, subs)
+
+    def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:
+        """(attempt, restart, status) of all jobs of a master, by sub id in order."""
+        return self.store.states(master)
+
+    def native_ids(self, master: Master, subs: Sequence[int]) -> Mapping[int, str]:
+        """What the backend calls these subjobs."""
+        return self.store.native_ids(master, subs)
+
+    def queues(self) -> Sequence[str]:
+        return self.store.queues()
+
+    def leases(self, limit: int) -> Sequence[Lease]:
+        """Claims under way, those that expire first."""
+        return self.store.leases(limit)
 
     def lanes(self) -> Mapping[str, LaneRecord]:
         return {name: self.store.lane(name) for name in self.store.lanes()}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from gangamon.settings import Settings
@@ -29,6 +29,7 @@ class Instance:
     local_dir: str
     started: float
     supervisor: str = ""
+    web_url: str = ""
 
     def save(self, path: Path) -> None:
         """Appears whole or not at all, readable by its owner only."""
@@ -44,8 +45,11 @@ class Instance:
 def read(path: Path) -> Instance | None:
     """The instance of a file; None if there is none, or it is not one of ours."""
     try:
-        return Instance(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        # A later version may say more.
+        known = {field.name for field in fields(Instance)}
+        return Instance(**{key: value for key, value in found.items() if key in known})
+    except (OSError, ValueError, TypeError, AttributeError):
         return None
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from gangamon import redis_url
 from gangamon.errors import BadSettings
 
 if sys.version_info >= (3, 11):
@@ -56,6 +57,11 @@ class Settings:
     flower_enabled: bool
     flower_address: str
     flower_port: int
+    web_enabled: bool
+    web_address: str
+    web_port: int
+    web_password_file: Path | None
+    web_flower_url: str
     notify_command: str
     notify_webhook: str
     log_level: str
@@ -163,8 +169,8 @@ def _flag(value: Any) -> bool:
 
 def _url(value: Any) -> str:
     text = _text(value)
-    if text and not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError
+    if text:
+        redis_url.parse(text)
     return text
 
 
@@ -206,7 +212,7 @@ _KEYS: dict[str, _Key] = {
     "roots": _Key("roots", _default_roots, _paths, f"a list of paths, each {_PATH}"),
     "log_level": _Key("log_level", lambda: "INFO", _level, "DEBUG, INFO, WARNING or ERROR"),
     "log_format": _Key("log_format", lambda: "text", _log_format, "text or json"),
-    "redis.url": _Key("redis_url", str, _url, "'' (embedded) or redis://, rediss://, unix://"),
+    "redis.url": _Key("redis_url", str, _url, "'' (embedded) or an address of Redis"),
     "redis.prefix": _Key("redis_prefix", lambda: "gm", _name, "a name without ':' or spaces"),
     "redis.server": _Key("redis_server", str, _text, "path of a redis-server or valkey-server"),
     "workers.tick_seconds": _Key("tick_seconds", lambda: 1.0, _seconds, "seconds, 0.05 to 86400"),
@@ -232,6 +238,11 @@ _KEYS: dict[str, _Key] = {
     "flower.enabled": _Key("flower_enabled", lambda: True, _flag, "true or false"),
     "flower.address": _Key("flower_address", lambda: "127.0.0.1", _text, "an address to bind"),
     "flower.port": _Key("flower_port", lambda: 0, _port, "0 (any free port) to 65535"),
+    "web.enabled": _Key("web_enabled", lambda: True, _flag, "true or false"),
+    "web.address": _Key("web_address", lambda: "127.0.0.1", _text, "an address to bind"),
+    "web.port": _Key("web_port", lambda: 0, _port, "0 (any free port) to 65535"),
+    "web.password_file": _Key("web_password_file", lambda: None, _optional_path, _PATH),
+    "web.flower_url": _Key("web_flower_url", str, _webhook, "'' or an address http(s)://..."),
     "notify.command": _Key("notify_command", str, _text, "a command, or ''"),
     "notify.webhook": _Key("notify_webhook", str, _webhook, "'' or an address http(s)://..."),
 }
@@ -261,8 +272,11 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
         origin, raw = given[name]
         try:
             values[key.attribute] = key.read(raw)
-        except (ValueError, KeyError, TypeError):
-            faults.append(f"{origin}: got {raw!r}; accepted: {key.accepted}")
+        except (ValueError, KeyError, TypeError) as error:
+            if key.read is _url and isinstance(raw, str):  # it says more; and no password
+                faults.append(f"{origin}: got {redis_url.shown(raw)!r}; {error}")
+            else:
+                faults.append(f"{origin}: got {raw!r}; accepted: {key.accepted}")
     if faults:
         raise BadSettings(faults)
     return Settings(**values, backends=backends, source=str(path or ""))

@@ -87,10 +87,17 @@ def _same_stream(updates: Sequence[Update], client: Client, plan: Plan) -> list[
     stream: list[Update] = []
     while more := follower.read(count=5000):
         stream += more
+    if plan.failovers:  # what the session saw last before one may have been lost with the master
+        stream, updates = _newest(stream), _newest(updates)
     told, seen = [_gist(u) for u in stream], [_gist(u) for u in updates]
     if seen[-len(told) :] == told:  # the stream is cut at its beginning when it is long
         return []
     return [f"the session saw {len(seen)} updates, the stream has {len(told)}, not the same ones"]
+
+
+def _newest(updates: Sequence[Update]) -> list[Update]:
+    """Those of the newest epoch."""
+    return [update for update in updates if update.epoch == updates[-1].epoch]
 
 
 def _gist(update: Update) -> tuple[Any, ...]:
@@ -133,6 +140,8 @@ def _ends(
         (u.epoch, u.master, u.final.attempt) for u in updates if u.final is not None
     )  # fmt: skip
     ended = Counter(master for epoch, master, _ in finals.elements() if epoch == newest)
+    if plan.failovers:  # one that ended before has ended, if that was not lost
+        ended = Counter(dict.fromkeys((master for _, master, _ in finals), 1))
     bad = [f"master {m}: {ended[m]} final updates" for m in plan.ranges if ended[m] != 1]
     bad += [f"{key}: {n} final updates" for key, n in finals.items() if n != 1]
     unmerged = [
@@ -148,8 +157,12 @@ def _ends(
         *few("jobs of which the session has another status", behind),
         *few("masters without exactly one final", bad),
         *few("masters not merged", unmerged),
-        *([f"epochs: {sorted(epochs)}"] if len(epochs) != (2 if plan.span else 1) else []),
+        *([f"epochs: {sorted(epochs)}"] if len(epochs) != _epochs(plan) else []),
     ]
+
+
+def _epochs(plan: Plan) -> int:
+    return 1 + plan.failovers + (plan.span > 0)
 
 
 def _right(job: Job, status: JobStatus, outputs_come: bool) -> bool:

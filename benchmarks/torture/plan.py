@@ -29,8 +29,8 @@ class Plan:
     """``jobs`` in ``masters``, which arrive over ``arrive`` seconds and last some ``mean`` seconds,
     and one more master ``after`` so many seconds (0: none). With a ``span`` (the store is emptied
     meanwhile) they last ``lead`` seconds and then, each by its luck, up to ``span`` more.
-    ``killed``: the share that ends so, and has no outputs. ``endpoint``, ``t0``: of the simulated
-    system."""
+    ``killed``: the share that ends so, and has no outputs. ``failovers``: how often another Redis
+    becomes the master. ``endpoint``, ``t0``: of the simulated system."""
 
     jobs: int
     masters: int
@@ -40,6 +40,7 @@ class Plan:
     lead: float = 0.0
     span: float = 0.0
     killed: float = 0.02
+    failovers: int = 0
     seed: int = 1
     folder: str = ""
     endpoint: str = ""

@@ -27,6 +27,7 @@ from benchmarks.torture.judge import Merges, judge, lags, summary, truth_of
 from benchmarks.torture.plan import AFTER, Plan
 from benchmarks.torture.service import CLIENT, CONFIG, PROGRAMS, Torn
 from gangamon.testing.simulator.process import Simulator
+from tests.support.sentinel import Sentries
 
 #: The share of the time over which the jobs come.
 ARRIVAL = 0.7
@@ -135,12 +136,13 @@ def running(
     programs: tuple[str, ...],
     said: Callable[[str], None],
     config: str = CONFIG,
+    redis: Sentries | None = None,
 ) -> Iterator[Run]:
     """The simulated system, Redis, the programs and the session; all gone at the end."""
     folder.mkdir(parents=True, exist_ok=True)
     scenario = folder / "scenario.toml"
     scenario.write_text(plan.scenario())
-    service = Torn(folder, config)
+    service = Torn(folder, config, redis=redis)
     with ExitStack() as stack:
         stack.callback(service.close)
         simulator = stack.enter_context(Simulator(scenario, folder))

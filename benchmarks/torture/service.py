@@ -12,6 +12,8 @@ from pathlib import Path
 import psutil
 
 from tests.support.proxy import Link
+from tests.support.redis import PrivateRedis
+from tests.support.sentinel import Sentries
 from tests.support.worker import Service
 
 #: Two of those that do most of the work; two beats.
@@ -30,10 +32,15 @@ timeout = 5.0
 
 
 class Torn(Service):
-    """Every process reaches Redis by the link only; ``store()`` and ``redis`` do not."""
+    """Every process reaches Redis by the link only; ``store()`` and ``redis`` do not. With a
+    ``redis`` of several servers there is no link."""
 
     def __init__(
-        self, folder: Path, config: str = CONFIG, more: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        config: str = CONFIG,
+        more: Mapping[str, str] | None = None,
+        redis: Sentries | None = None,
     ) -> None:
         path = folder / "gangamon.toml"
         path.write_text(config)
@@ -43,9 +50,10 @@ class Torn(Service):
             "GANGAMON_WORKERS_LEASE_SECONDS": str(LEASE),
             **(more or {}),
         }
-        super().__init__(folder, more=more)
-        self.link = Link(self.redis.socket)
-        self.url = self.link.url
+        super().__init__(folder, more=more, redis=redis)
+        if isinstance(self.redis, PrivateRedis):
+            self.link = Link(self.redis.socket)
+            self.url = self.link.url
 
     def _command(self, name: str) -> list[str]:
         if name == CLIENT:
@@ -63,6 +71,14 @@ class Torn(Service):
         """kill -9 of a whole tree, at once; without effect on what does not run."""
         if name in self.programs():
             super().kill(name)
+
+    def stop(self, name: str) -> None:
+        """As by systemd: SIGTERM, and wait until it has ended what it has in hand."""
+        with self._lock:
+            process = self._running.pop(name)
+            self._tree(process)  # to end them at the end, whatever comes
+        process.terminate()
+        process.wait(120)
 
     def orphan(self, name: str) -> None:
         """kill -9 of the parent alone: its children, if it has some, live on without it."""
@@ -92,13 +108,14 @@ class Torn(Service):
         self.redis.kill()
 
     def freeze_redis(self, frozen: bool) -> None:
-        if self.redis.process is not None:
+        if isinstance(self.redis, PrivateRedis) and self.redis.process is not None:
             os.kill(self.redis.process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def close(self) -> None:
         self.freeze_redis(False)
         super().close()
-        self.link.close()
+        if isinstance(self.redis, PrivateRedis):
+            self.link.close()
 
     def left(self) -> list[str]:
         """Of what it ever started, what still runs."""

@@ -19,7 +19,7 @@ BY = {OFF: "a session without gangamon", SHADOW: "a session with gangamon in sha
 
 @dataclass(frozen=True)
 class Options:
-    """See docs/adapter.md. Numbers are seconds."""
+    """See docs/adapter.md. Numbers are seconds, but for the share. BadInput."""
 
     mode: str = GANGAMON
     Enabled: bool = True
@@ -35,6 +35,12 @@ class Options:
     NoticeAfter: float = 5.0
     Autostart: bool = True
     ShadowBound: float = 300.0
+    MergeAcceptance: float = 1.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 <= self.MergeAcceptance <= 1.0:
+            got = f"{self.MergeAcceptance:g}"
+            raise BadInput([f"[{SECTION}] MergeAcceptance: got {got}; accepted: 0 to 1"])
 
     @property
     def chosen(self) -> str:
@@ -59,6 +65,7 @@ _MEANING = {
     "NoticeAfter": "seconds without the service before the prompt says so",
     "Autostart": "False: do not start the service when this session needs it and none runs",
     "ShadowBound": "mode = shadow: seconds that one monitor may be late before the prompt says so",
+    "MergeAcceptance": "share of the subjobs (0 to 1) that is enough for a merge; 1: all of them",
 }
 
 

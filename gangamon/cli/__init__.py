@@ -14,6 +14,7 @@ import click
 
 from gangamon import __version__
 from gangamon.errors import BadInput, GangamonError, StoreUnavailable
+from gangamon.views.text import plain
 
 #: Modules of this package; each has its commands in COMMANDS. They are loaded in this order until
 #: a command is found: those that take long (redis) come last.
@@ -26,16 +27,18 @@ GROUPS = (
     "dead",
     "metrics",
     "top",
+    "web",
     "ganga",
     "shadow",
     "doctor",
+    "acl",
 )
 
 
 def fail(error: GangamonError) -> NoReturn:
     """One line for each fault, and the exit code."""
     for fault in error.faults if isinstance(error, BadInput) else (str(error),):
-        click.echo(f"gangamon: {fault}", err=True)
+        click.echo(f"gangamon: {plain(fault)}", err=True)
     sys.exit(2 if isinstance(error, (BadInput, StoreUnavailable)) else 1)
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import click
 
@@ -15,17 +12,11 @@ from gangamon.cli import commanding
 from gangamon.cli.table import table
 from gangamon.domain.command import Retry
 from gangamon.errors import BadInput
-from gangamon.protocols import DeadLetter
-from gangamon.views.text import moment
+from gangamon.views.dead import EXAMPLES, Letter, as_dict, causes, order, parse
+from gangamon.views.text import moment, plain
 
 JSON = click.option("--json", "as_json", is_flag=True, help="For programs.")
 REPOSITORY = click.option("--repository", help="Only those of this repository id.")
-
-#: What differs between two cases of one cause: numbers, and ids of eight hex digits or more.
-_DIFFERS = re.compile(r"\b[0-9a-fA-F]{8,}\b|\d+")
-
-#: Jobs named as examples of a cause.
-EXAMPLES = 3
 
 
 @click.group()
@@ -37,17 +28,17 @@ def dead() -> None:
 @JSON
 def list_(as_json: bool) -> None:
     """What was set aside, by cause."""
-    causes = _causes(_letters(None))
+    found = causes(_letters(None))
     if as_json:
-        click.echo(json.dumps(causes))
+        click.echo(json.dumps(found))
         return
-    if not causes:
+    if not found:
         click.echo("nothing is set aside")
         return
     rows = [
         (c["stage"], c["count"], moment(c["first"]), moment(c["last"]),
          ", ".join(c["examples"]) + (" ..." if c["count"] > EXAMPLES else ""), c["cause"])
-        for c in causes
+        for c in found
     ]  # fmt: skip
     table(("stage", "count", "first", "last", "jobs", "cause"), rows)
 
@@ -60,11 +51,12 @@ def show(job: str, repository: str | None, as_json: bool) -> None:
     """Why a JOB (42 or 42.7) was set aside, word for word."""
     found = _of(_letters(repository), job)
     if as_json:
-        click.echo(json.dumps([_as_dict(letter) for letter in found]))
+        click.echo(json.dumps([as_dict(letter) for letter in found]))
         return
     for letter in found:
         click.echo(f"job {letter.fqid} ({letter.stage}), {moment(letter.at)}")
-        click.echo(f"  {letter.reason}")
+        for line in letter.reason.splitlines():
+            click.echo(f"  {plain(line)}")
 
 
 @dead.command()
@@ -90,14 +82,12 @@ def retry(
         if not found:
             raise BadInput([f"--cause: got {cause!r}; accepted: text of what `dead list` shows"])
     client = commanding.client()
-    for (where, master), letters in _by_master(found).items():
-        whole = any(letter.sub is None for letter in letters)
-        subs = () if whole else tuple(sorted({x.sub for x in letters if x.sub is not None}))
+    for (where, master), subs in order(found).items():
         commanding.send(client, Retry(client.new_id(), where, master, subs))
     left = {letter.name for letter in client.dead()}
     back = [letter for letter in found if letter.name not in left]
     if as_json:
-        click.echo(json.dumps([_as_dict(letter) for letter in back]))
+        click.echo(json.dumps([as_dict(letter) for letter in back]))
     else:
         click.echo(f"{len(back)} taken back")
 
@@ -105,45 +95,9 @@ def retry(
 COMMANDS = (dead,)
 
 
-@dataclass(frozen=True)
-class Letter:
-    """A dead letter, taken apart. ``sub``: None where it is a stage of the master itself."""
-
-    name: str
-    repository: str
-    master: int
-    sub: int | None
-    stage: str
-    reason: str
-    at: float
-
-    @property
-    def fqid(self) -> str:
-        return str(self.master) if self.sub is None or self.sub < 0 else f"{self.master}.{self.sub}"
-
-    @property
-    def cause(self) -> str:
-        return _DIFFERS.sub("#", self.reason)
-
-
 def _letters(repository: str | None) -> list[Letter]:
-    found = [_parse(letter) for letter in commanding.client().dead()]
+    found = [parse(letter) for letter in commanding.client().dead()]
     return [letter for letter in found if repository in (None, letter.repository)]
-
-
-def _parse(letter: DeadLetter) -> Letter:
-    _, repository, rest = letter.name.split(":", 2)
-    master, colon, sub = rest.partition("@")[0].partition(":")
-    stage = letter.queue.partition(".")[0]
-    return Letter(
-        letter.name,
-        repository,
-        int(master),
-        int(sub) if colon else None,
-        stage,
-        letter.reason,
-        letter.at,
-    )
 
 
 def _of(letters: Sequence[Letter], job: str) -> list[Letter]:
@@ -153,32 +107,3 @@ def _of(letters: Sequence[Letter], job: str) -> list[Letter]:
     if not found:
         raise BadInput([f"job: got {job}; accepted: one that `gangamon dead list` shows"])
     return found
-
-
-def _by_master(letters: Sequence[Letter]) -> dict[tuple[str, int], list[Letter]]:
-    found: dict[tuple[str, int], list[Letter]] = defaultdict(list)
-    for letter in letters:
-        found[letter.repository, letter.master].append(letter)
-    return found
-
-
-def _causes(letters: Sequence[Letter]) -> list[dict[str, Any]]:
-    groups: dict[tuple[str, str], list[Letter]] = defaultdict(list)
-    for letter in letters:
-        groups[letter.stage, letter.cause].append(letter)
-    found = [
-        {
-            "cause": cause,
-            "stage": stage,
-            "count": len(group),
-            "first": min(letter.at for letter in group),
-            "last": max(letter.at for letter in group),
-            "examples": [letter.fqid for letter in group[:EXAMPLES]],
-        }
-        for (stage, cause), group in groups.items()
-    ]
-    return sorted(found, key=lambda one: (-one["count"], one["first"]))
-
-
-def _as_dict(letter: Letter) -> dict[str, Any]:
-    return {**vars(letter), "job": letter.fqid}

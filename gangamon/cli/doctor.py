@@ -28,6 +28,7 @@ from gangamon.instance import environment
 from gangamon.protocols import FAIL, OK, WARN, Finding
 from gangamon.settings import Settings
 from gangamon.views import health, logins
+from gangamon.views.text import plain
 
 if TYPE_CHECKING:
     from gangamon.client import Client
@@ -91,7 +92,7 @@ def _tell(found: Iterable[Finding], as_json: bool) -> NoReturn:
         told.append(finding)
         if not as_json:
             fix = f"  -> {finding.fix}" if finding.fix else ""
-            click.echo(f"{finding.level:5}{finding.name}: {finding.text}{fix}")
+            click.echo(plain(f"{finding.level:5}{finding.name}: {finding.text}{fix}"))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in told]))
     sys.exit(any(finding.level == FAIL for finding in told))

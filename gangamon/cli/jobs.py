@@ -18,6 +18,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire
 from gangamon.errors import BadInput, PermanentError
 from gangamon.views import jobs as views
+from gangamon.views.text import plain
 
 if TYPE_CHECKING:
     from gangamon.client import Client
@@ -41,7 +42,7 @@ def status(repository: str | None, as_json: bool) -> None:
     if not found:
         click.echo("no jobs")
     for master in found:
-        click.echo(views.line(master))
+        click.echo(plain(views.line(master)))
 
 
 @click.command()
@@ -61,7 +62,7 @@ def watch(job: str, repository: str | None, timeout: float | None, as_json: bool
         master = next((m for m in client.masters(repository) if m.id == number), None)
         if master is None:
             raise PermanentError(f"job {number} was withdrawn")
-        line = json.dumps(views.as_dict(master)) if as_json else views.line(master)
+        line = json.dumps(views.as_dict(master)) if as_json else plain(views.line(master))
         if line != shown:
             _show(line, live=not as_json and sys.stdout.isatty(), last=master.status is not None)
             shown = line
@@ -85,7 +86,7 @@ def why(job: str, repository: str | None, as_json: bool) -> None:
     if found is None:
         raise BadInput([f"job: got {job!r}; accepted: a subjob that job {number} has enqueued"])
     body = views.story(found.job) if found.job else views.as_dict(found.master)
-    click.echo(json.dumps(body) if as_json else "\n".join(views.why(client, found)))
+    click.echo(json.dumps(body) if as_json else "\n".join(map(plain, views.why(client, found))))
 
 
 @click.command()

@@ -36,13 +36,15 @@ def _become(*arguments: str) -> NoReturn:
 @click.command()
 @click.option("--foreground", is_flag=True, help="Stay, and end everything when ended.")
 @click.option("--no-flower", is_flag=True, help="Without Flower.")
+@click.option("--no-web", is_flag=True, help="Without the job page.")
 @click.option("--take-over", is_flag=True, help="The host that ran it is gone for good.")
 @click.option("--json", "as_json", is_flag=True, help="Say where it runs in JSON.")
-def up(foreground: bool, no_flower: bool, take_over: bool, as_json: bool) -> None:
-    """Start Redis, beat, the workers and Flower, and return when they run."""
+def up(foreground: bool, no_flower: bool, no_web: bool, take_over: bool, as_json: bool) -> None:
+    """Start Redis, beat, the workers, Flower and the job page, and return when they run."""
     options = {
         "--foreground": foreground,
         "--no-flower": no_flower,
+        "--no-web": no_web,
         "--take-over": take_over,
         "--json": as_json,
     }

@@ -10,6 +10,7 @@ import click
 from gangamon.cli.ganga import gangadir_of
 from gangamon.errors import BadInput
 from gangamon.services import mode, shadow
+from gangamon.views.text import plain
 
 
 @click.group("shadow")
@@ -37,7 +38,9 @@ def report(as_json: bool, gangadir: Path | None) -> None:
         found = shadow.summary(paths)
     except OSError as error:
         raise BadInput([f"{error.filename}: {error.strerror}"]) from error
-    click.echo(json.dumps(found.as_json()) if as_json else "\n".join(shadow.text(found)))
+    click.echo(
+        json.dumps(found.as_json()) if as_json else "\n".join(map(plain, shadow.text(found)))
+    )
     if found.contradictions:
         raise SystemExit(1)
 

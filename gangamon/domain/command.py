@@ -14,6 +14,10 @@ from gangamon.domain.status import JobStatus
 #: Jobs in one enqueue command: one batch, one script, some milliseconds of Redis.
 BATCH_SIZE = 100
 
+#: An option of a merger: the share of the subjobs, 0.0 to 1.0, that must have completed for it to
+#: leave out those that have failed or were killed.
+ACCEPTANCE = "acceptance"
+
 #: Sub id of a job that was not split.
 UNSPLIT = -1
 

@@ -5,10 +5,11 @@
     {"v": 1, "attempt": 1, "merges": [
       {"spec": [kind, files, ignorefailed, overwrite, compress, options, if any],
        "inputs": fingerprint,
-       "outputs": [[path, bytes, blake2b-128], ...]}, ...]}       path relative to TARGET
+       "outputs": [[path, bytes, sha256], ...]}, ...]}       path relative to TARGET
 
 It is written before the outputs get their names. So after a crash in between, an output that
-fits it is known to be ours, and a missing one to be still due.
+fits it is known to be ours, and a missing one to be still due. A checksum of 32 hex digits is
+blake2b's, from before sha256, which processors have an instruction for.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from gangamon.protocols import Manifest
 NAME = ".gangamon-merge.json"
 
 _VERSION = 1
+_OLD = 32
 _CHUNK = 1 << 20
 _TEMPORARY = ".gangamon-tmp-"
 
@@ -74,6 +76,11 @@ def verify(target: str) -> list[str]:
 def fits(target: str, entry: Sequence[Any]) -> bool:
     """Whether the file of a manifest's entry (path, bytes, checksum) is there and is it."""
     return not _fault(target, *entry)
+
+
+def checksum() -> Any:
+    """Of nothing; ``update`` and ``hexdigest`` as hashlib's."""
+    return hashlib.sha256()
 
 
 def settle(file: IO[bytes]) -> None:
@@ -176,7 +183,8 @@ def _read(target: str) -> dict[str, Any] | None:
 
 def _fault(target: str, name: str, size: int, checksum: str) -> str:
     path = os.path.join(target, name)
-    digest = hashlib.blake2b(digest_size=16)
+    old = len(checksum) == _OLD
+    digest = hashlib.blake2b(digest_size=_OLD // 2) if old else hashlib.sha256()
     try:
         with open(path, "rb") as file:
             if (there := os.fstat(file.fileno()).st_size) != size:

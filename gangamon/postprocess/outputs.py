@@ -6,26 +6,29 @@ beside the output; when all outputs are there, the manifest is written, and they
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 
 from gangamon.errors import MergeFailed
 from gangamon.postprocess import manifest
-from gangamon.postprocess.plan import fingerprint, plan, refuse
+from gangamon.postprocess.plan import accepted, fingerprint, plan, refuse
 from gangamon.protocols import Manifest, MergeOrder
 
 #: Makes the file of the second argument from the files of the first: paths. What else it writes
 #: beside that file gets its place beside the output too. Raises MergeFailed, TransientError.
 Make = Callable[[Sequence[str], str], None]
 
+#: Which files are merged for an output (its name, its inputs) in the place of these.
+Instead = Callable[[str, Sequence[str]], Sequence[str]]
+
 _CHUNK = 1 << 20
 
 
-def merge(order: MergeOrder, make: Make) -> Manifest:
+def merge(order: MergeOrder, make: Make, instead: Instead = lambda _, paths: paths) -> Manifest:
     """As PostProcessor.run. A second run from the same inputs changes nothing, also without
     ``overwrite``; one that was killed is taken up where its outputs were to get their names."""
+    accepted(order)
     inputs = plan(order)
     source = fingerprint(inputs)
     noted = manifest.load(order.target, order.attempt, order.spec, source)
@@ -38,7 +41,7 @@ def merge(order: MergeOrder, make: Make) -> Manifest:
     with manifest.disk(order.target), ExitStack() as leftovers:
         folders = {name: _folder(order, name, leftovers) for name in due}
         for name, paths in due.items():
-            _make(order, make, paths, name, folders[name])
+            _make(order, make, instead(name, paths), name, folders[name])
         made = {f[0]: f for f in kept}
         for name, folder in folders.items():
             made.update({f[0]: f for f in _found(os.path.dirname(name), folder)})
@@ -55,6 +58,16 @@ def merge(order: MergeOrder, make: Make) -> Manifest:
 def summary(order: MergeOrder, name: str, text: str) -> None:
     """Ganga's record of one output's merge, beside it."""
     manifest.put(os.path.join(order.target, f"{name}.merge_summary"), os.fsencode(text))
+
+
+def settle(folder: str) -> None:
+    """All files there, to the disk, and that they are there. Raises OSError."""
+    for path in (*(entry.path for entry in os.scandir(folder)), folder):
+        file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            os.fsync(file)
+        finally:
+            os.close(file)
 
 
 def _folder(order: MergeOrder, name: str, leftovers: ExitStack) -> str:
@@ -83,7 +96,7 @@ def _found(directory: str, folder: str) -> list[tuple[str, int, str]]:
         path = os.path.join(folder, entry)
         if os.path.islink(path) or not os.path.isfile(path):
             raise MergeFailed(f"The merge made {entry}, which is not a regular file.")
-        digest = hashlib.blake2b(digest_size=16)
+        digest = manifest.checksum()
         size = 0
         with open(path, "rb") as file:
             while chunk := file.read(_CHUNK):

@@ -12,10 +12,10 @@ import json
 import logging
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from functools import cache
 
-from gangamon.domain.command import MergerSpec
+from gangamon.domain.command import ACCEPTANCE, MergerSpec
 from gangamon.domain.status import JobStatus
 from gangamon.errors import MergeFailed, StorageAway, TransientError
 from gangamon.protocols import MergeOrder
@@ -25,22 +25,46 @@ _log = logging.getLogger(__name__)
 #: Our own files in an output directory begin with this; no pattern of the user means them.
 OURS = ".gangamon-"
 
+#: Of a regular file: (bytes, st_mtime_ns).
+Facts = tuple[int, int]
+
 _OVERRIDE = "This can be overridden with the ignorefailed flag."
 
 
-def plan(order: MergeOrder) -> dict[str, list[str]]:
+def plan(
+    order: MergeOrder, looked: MutableMapping[str, Facts] | None = None
+) -> dict[str, list[str]]:
     """The inputs of each output, both as Ganga names them: outputs relative to the target, inputs
     in the order of the subjobs, and of the patterns within one (a file that two patterns match is
-    merged twice, as by Ganga).
+    merged twice, as by Ganga). ``looked`` is given what was learnt of files, by path.
 
     Raises MergeFailed with Ganga's text, TransientError if a directory cannot be read.
     """
     mounted(order)
     inputs: dict[str, list[str]] = {}
     for given in order.inputs:
-        for name, path in of_subjob(order.spec, *given):
+        for name, path in of_subjob(order.spec, *given, looked):
             inputs.setdefault(name, []).append(path)
     return inputs
+
+
+def accepted(order: MergeOrder) -> None:
+    """Of an order of all subjobs: where enough of them have completed (ACCEPTANCE), the failed and
+    killed ones are left out, as with ``ignorefailed``. MergeFailed if too few have."""
+    share = order.spec.options.get(ACCEPTANCE)
+    if not isinstance(share, float) or order.spec.ignorefailed:
+        return
+    others = [(fqid, status) for fqid, status, _ in order.inputs if status != JobStatus.COMPLETED]
+    total = len(order.inputs)
+    if total - len(others) >= share * total:
+        return
+    try:
+        _excuse(*others[0], False)
+    except MergeFailed as error:
+        raise MergeFailed(
+            f"{error} {total - len(others)} of {total} subjobs have completed; "
+            f"[Gangamon] MergeAcceptance is {share:g}."
+        ) from error
 
 
 @cache
@@ -57,15 +81,21 @@ def mounted(order: MergeOrder) -> None:
         raise TransientError(f"{order.target}: its directory is not there; not mounted?")
 
 
-def of_subjob(spec: MergerSpec, fqid: str, status: JobStatus, output: str) -> list[tuple[str, str]]:
-    """(output, input) of what one subjob gives to a merge. Raises as ``plan``."""
+def of_subjob(
+    spec: MergerSpec,
+    fqid: str,
+    status: JobStatus,
+    output: str,
+    looked: MutableMapping[str, Facts] | None = None,
+) -> list[tuple[str, str]]:
+    """(output, input) of what one subjob gives to a merge. ``looked`` and errors: as ``plan``."""
     if status is not JobStatus.COMPLETED:
-        _excuse(fqid, status, spec.ignorefailed)
+        _excuse(fqid, status, spec.ignorefailed or ACCEPTANCE in spec.options)
         return []
     given = []
-    base = os.path.join(output, "")
+    base = output if output.endswith("/") else f"{output}/"
     for pattern in spec.files:
-        if is_name(pattern) and os.path.lexists(path := base + pattern):
+        if is_name(pattern) and _is_there(path := base + pattern, looked):
             given.append((pattern, path))  # what follows would find no more, ten times as slowly
             continue
         found = matches(output, pattern)
@@ -78,6 +108,16 @@ def of_subjob(spec: MergerSpec, fqid: str, status: JobStatus, output: str) -> li
         if not found:
             _log.warning("job %s: no file matches %s; ignored", fqid, pattern)
     return given
+
+
+def _is_there(path: str, looked: MutableMapping[str, Facts] | None) -> bool:
+    try:
+        facts = os.stat(path)
+    except OSError:
+        return False  # perhaps a link that leads nowhere
+    if looked is not None and stat.S_ISREG(facts.st_mode):
+        looked[path] = (facts.st_size, facts.st_mtime_ns)
+    return True
 
 
 def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:
@@ -98,27 +138,37 @@ def refuse(order: MergeOrder, inputs: Mapping[str, list[str]]) -> None:
             raise MergeFailed(f"The output {output} is a directory.")
 
 
-def fingerprint(inputs: Mapping[str, list[str]]) -> str:
+def fingerprint(
+    inputs: Mapping[str, list[str]], looked: MutableMapping[str, Facts] | None = None
+) -> str:
     """Of the inputs' names, sizes and times: the same after another look means that a merge of
-    the same inputs is meant. TransientError if one cannot be looked at."""
+    the same inputs is meant. ``looked``: what is known of some, it is given the rest.
+    TransientError if one cannot be looked at."""
     digest, text = hashlib.blake2b(digest_size=16), json.encoder.encode_basestring_ascii
+    looked = {} if looked is None else looked
     for name, paths in inputs.items():
+        start = f"[{text(name)}, "
         for path in paths:
-            try:
-                facts = os.stat(path)
-            except FileNotFoundError as error:
-                if os.path.islink(path):
-                    raise MergeFailed(f"The input file {path} is a broken link.") from error
-                raise TransientError(f"{path}: vanished meanwhile") from error
-            except OSError as error:
-                raise TransientError(f"{path}: {error.strerror}") from error
-            if not stat.S_ISREG(facts.st_mode):
-                raise MergeFailed(f"The input {path} is not a regular file.")
+            facts = looked.get(path)
+            if facts is None:
+                facts = looked[path] = _look(path)
             # As json.dumps writes a list of them, which takes four times as long.
-            digest.update(
-                f"[{text(name)}, {text(path)}, {facts.st_size}, {facts.st_mtime_ns}]".encode()
-            )
+            digest.update(f"{start}{text(path)}, {facts[0]}, {facts[1]}]".encode())
     return digest.hexdigest()
+
+
+def _look(path: str) -> Facts:
+    try:
+        facts = os.stat(path)
+    except FileNotFoundError as error:
+        if os.path.islink(path):
+            raise MergeFailed(f"The input file {path} is a broken link.") from error
+        raise TransientError(f"{path}: vanished meanwhile") from error
+    except OSError as error:
+        raise TransientError(f"{path}: {error.strerror}") from error
+    if not stat.S_ISREG(facts.st_mode):
+        raise MergeFailed(f"The input {path} is not a regular file.")
+    return facts.st_size, facts.st_mtime_ns
 
 
 def _excuse(fqid: str, status: JobStatus, ignorefailed: bool) -> None:

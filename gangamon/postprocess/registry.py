@@ -25,6 +25,13 @@ def kinds() -> tuple[str, ...]:
     return tuple(sorted(_loaded("run")))
 
 
+def for_extension(extension: str) -> str:
+    """The kind of the merger of files that end so (lower case, without the dot); empty: none. It is
+    the plugin that says so in its ``extensions``, of several the first by name."""
+    found = [kind for kind in kinds() if extension in getattr(_plugins()[kind], "extensions", ())]
+    return found[0] if found else ""
+
+
 def for_kind(kind: str, limits: CodeLimits = _LIMITS) -> PostProcessor:
     """The merger of this kind. BadInput names the accepted kinds."""
     merger: PostProcessor = _made("merger", "run", kind, limits)

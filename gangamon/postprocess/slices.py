@@ -10,9 +10,9 @@ from contextlib import ExitStack
 
 from gangamon.errors import MergeFailed, TransientError
 from gangamon.postprocess import manifest
-from gangamon.postprocess.frames import Frames, checksum, is_gzip, output_name
+from gangamon.postprocess.frames import Frames, is_gzip, output_name
 from gangamon.postprocess.growth import Growth, Member, Piece
-from gangamon.postprocess.plan import of_subjob, refuse
+from gangamon.postprocess.plan import Facts, of_subjob, refuse
 from gangamon.protocols import MergeOrder
 
 _CHUNK = 1 << 20
@@ -27,24 +27,26 @@ def takes(order: MergeOrder, grown: Growth, of: str) -> bool:
     return grown.sizes.get(of, 0) > 0 and os.stat(place).st_dev == os.stat(order.target).st_dev
 
 
-def finish(grown: Growth, of: str, inputs: Sequence[str], compress: bool) -> tuple[int, str]:
+def finish(
+    grown: Growth, of: str, inputs: Sequence[str], compress: bool, looked: Mapping[str, Facts]
+) -> tuple[int, str]:
     """What is missing of an output that has grown; its bytes and their checksum."""
     done = sum(piece.output == of for member in grown.members for piece in member.pieces)
     with open(grown.place(of), "r+b", buffering=0) as file:
         size = grown.sizes[of]
         file.truncate(size)  # what a process that died had not noted
-        digest, upto = grown.digests.pop(of, (checksum(), 0))
+        digest, upto = grown.digests.pop(of, (manifest.checksum(), 0))
         file.seek(upto)
         while upto < size:  # what another process has written
             if not (chunk := file.read(min(_CHUNK, size - upto))):
                 raise TransientError(f"{grown.place(of)}: was cut off meanwhile")
             digest.update(chunk)
             upto += len(chunk)
-        out = Frames(file, compress, size, digest)
-        out.add_all(inputs[done:])
-        out.end()
-        manifest.settle(file)
-    return out.sink.size, out.sink.digest.hexdigest()
+        with Frames(file, compress, size, digest) as out:
+            out.add_all(inputs[done:], looked)
+            out.end()
+            manifest.settle(file)
+            return out.sink.size, out.sink.digest.hexdigest()
 
 
 def agreed(grown: Growth, order: MergeOrder) -> int:
@@ -157,6 +159,7 @@ class _Slice:
         digest, upto = grown.digests.pop(of, (None, 0))
         compress = is_gzip(output_name(of, self._order.spec.compress))
         out = Frames(file, compress, size, digest if upto == size else None)
+        self._files.callback(out.close)
         if not size:
             out.begin()
         self._outs[of] = out

@@ -8,11 +8,13 @@ Ganga 8.7.12 (Lib/Mergers/Merger.py:371).
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
-from gangamon.errors import MergeFailed
+from gangamon.errors import DiskFull, LeftToSession, MergeFailed
+from gangamon.postprocess import growth, manifest
 from gangamon.postprocess.registry import for_kind
-from gangamon.protocols import CodeLimits, Manifest, MergeOrder
+from gangamon.protocols import CodeLimits, Growing, Manifest, MergeOrder
 
 
 class SmartMerger:
@@ -24,6 +26,26 @@ class SmartMerger:
     def run(self, order: MergeOrder) -> Manifest:
         """See PostProcessor. The first part that fails ends it; what those before it have merged
         stays, as in Ganga."""
+        try:
+            return self._run(order)
+        except (MergeFailed, DiskFull, LeftToSession):
+            with manifest.disk(order.target):
+                for part in order.spec.parts:
+                    growth.discard(order.target, part)
+            raise
+
+    def grow(self, order: MergeOrder, seconds: float) -> bool:
+        """See Growing: each of its parts that can, were it by a step."""
+        until = time.monotonic() + seconds
+        more = False
+        for part in order.spec.parts:
+            merger = for_kind(part.kind, self.limits)
+            if isinstance(merger, Growing):
+                left = max(0.0, until - time.monotonic())
+                more = merger.grow(replace(order, spec=part), left) or more
+        return more
+
+    def _run(self, order: MergeOrder) -> Manifest:
         made: dict[str, tuple[str, int, str]] = {}
         for part in order.spec.parts:
             done = for_kind(part.kind, self.limits).run(replace(order, spec=part))

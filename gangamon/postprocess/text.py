@@ -20,7 +20,7 @@ from contextlib import ExitStack
 from gangamon.errors import DiskFull, MergeFailed
 from gangamon.postprocess import growth, manifest, slices
 from gangamon.postprocess.frames import Frames, is_gzip, output_name
-from gangamon.postprocess.plan import fingerprint, mounted, plan, refuse
+from gangamon.postprocess.plan import Facts, accepted, fingerprint, mounted, plan, refuse
 from gangamon.protocols import Manifest, MergeOrder
 
 #: Seconds for which the merge at the end waits for a slice that is under way.
@@ -71,8 +71,10 @@ def _discard(order: MergeOrder) -> None:
 
 
 def _run(order: MergeOrder) -> Manifest:
-    inputs = plan(order)
-    source = fingerprint(inputs)
+    accepted(order)
+    looked: dict[str, Facts] = {}
+    inputs = plan(order, looked)
+    source = fingerprint(inputs, looked)
     noted = manifest.load(order.target, order.attempt, order.spec, source)
     kept = [f for f in noted.files if manifest.fits(order.target, f)] if noted else []
     done = {name for name, _, _ in kept}
@@ -81,7 +83,7 @@ def _run(order: MergeOrder) -> Manifest:
         return noted
     refuse(order, {name: inputs[of] for name, of in due.items()})
     with manifest.disk(order.target):
-        return _merge(order, source, inputs, due, kept)
+        return _merge(order, source, inputs, due, kept, looked)
 
 
 def _outputs(order: MergeOrder, inputs: Mapping[str, list[str]]) -> dict[str, str]:
@@ -101,6 +103,7 @@ def _merge(
     inputs: Mapping[str, list[str]],
     due: Mapping[str, str],
     kept: Sequence[tuple[str, int, str]],
+    looked: Mapping[str, Facts],
 ) -> Manifest:
     paths = {name: os.path.join(order.target, name) for name in due}
     for directory in {order.target, *map(os.path.dirname, paths.values())}:
@@ -117,11 +120,12 @@ def _merge(
             try:
                 if grown is not None and slices.takes(order, grown, of):
                     hidden[name] = grown.place(of)
-                    made.append((name, *slices.finish(grown, of, inputs[of], is_gzip(name))))
+                    given = inputs[of], is_gzip(name), looked
+                    made.append((name, *slices.finish(grown, of, *given)))
                 else:
                     hidden[name] = manifest.hidden(os.path.dirname(paths[name]))
                     leftovers.callback(manifest.discard, hidden[name])
-                    made.append((name, *_write(hidden[name], inputs[of], is_gzip(name))))
+                    made.append((name, *_write(hidden[name], inputs[of], is_gzip(name), looked)))
             except MergeFailed as error:
                 _summary(order, of, f"# -- Error in Merge -- #\n\t{error}\n")
                 raise
@@ -141,12 +145,13 @@ def _summary(order: MergeOrder, of: str, text: str) -> None:
     manifest.put(path, os.fsencode(text))
 
 
-def _write(path: str, inputs: Sequence[str], compress: bool) -> tuple[int, str]:
+def _write(
+    path: str, inputs: Sequence[str], compress: bool, looked: Mapping[str, Facts]
+) -> tuple[int, str]:
     """The whole output; its bytes and their checksum."""
-    with open(path, "xb", buffering=0) as file:
-        out = Frames(file, compress)
+    with open(path, "xb", buffering=0) as file, Frames(file, compress) as out:
         out.begin()
-        out.add_all(inputs)
+        out.add_all(inputs, looked)
         out.end()
         manifest.settle(file)
-    return out.sink.size, out.sink.digest.hexdigest()
+        return out.sink.size, out.sink.digest.hexdigest()

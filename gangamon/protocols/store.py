@@ -170,6 +170,19 @@ class Rescued:
 
 
 @dataclass(frozen=True)
+class Lease:
+    """A claim under way. ``by``: NODE:TASK PROCESS of who works on it, '' while it waits for a
+    worker; ``members``: how many are not given back yet; ``jobs``: how many it was for.
+    ``expires``: seconds since the epoch, Redis's clock."""
+
+    queue: str
+    by: str
+    members: int
+    jobs: int
+    expires: float
+
+
+@dataclass(frozen=True)
 class DeadLetter:
     """A job (O:R:M:SUB) or a stage (its member) set aside. ``at``: seconds since the epoch."""
 
@@ -298,6 +311,10 @@ class JobStore(Protocol):
         """Token -> worker of all claims that are worked on."""
         ...
 
+    def leases(self, limit: int) -> Sequence[Lease]:
+        """Claims under way, those that expire first."""
+        ...
+
     def abandon(self, tokens: Iterable[str]) -> None:
         """End the leases of claims whose workers are known to be dead: the next ``rescue`` takes
         their members back."""
@@ -308,6 +325,14 @@ class JobStore(Protocol):
     def batches(self, ids: Sequence[str]) -> Sequence[Batch]: ...
 
     def master(self, owner: str, repository: str, master: int) -> Master | None: ...
+
+    def records(self, owner: str, repository: str, masters: Sequence[int]) -> Sequence[Master]:
+        """The same of many, in this order, without those that are not known."""
+        ...
+
+    def native_ids(self, master: Master, subs: Sequence[int]) -> Mapping[int, str]:
+        """What the backend calls these subjobs, of those that were enqueued."""
+        ...
 
     def jobs(self, master: Master, subs: Iterable[int] | None) -> Mapping[int, Job]:
         """The present state of some of a master's jobs (None: of all)."""

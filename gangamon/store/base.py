@@ -8,19 +8,27 @@ from typing import Any
 
 import redis
 
+from gangamon import redis_url
 from gangamon.protocols import Master
 from gangamon.store.connection import check_schema, connect, translated
 from gangamon.store.keys import Keys
-from gangamon.store.scripts import Scripts
+from gangamon.store.life import Life
+from gangamon.store.scripts import Scripts, text
 
 
 class StoreBase:
     """One connection pool, safe between threads and across forks."""
 
+    #: Whether this is the service, which begins a new epoch after a fail-over.
+    serves = False
+
     def __init__(self, url: str, prefix: str = "gm", connection: redis.Redis | None = None) -> None:
         self.url = url
         self.keys = Keys(prefix)
-        self._redis = connection if connection is not None else connect(url)
+        if connection is None:
+            life = Life(self.keys, text("succeed"), redis_url.parse(url).sentinel)
+            connection = connect(url, met=life.met if self.serves else None)
+        self._redis = connection
         self._scripts = Scripts(self._redis)
         self._checked = False
 

@@ -16,18 +16,22 @@ from gangamon.store.connection import translated
 STRIKES = 5
 
 
-class Claims(StoreBase):
-    """See ``protocols.JobStore``: queues, claim, ripe, begin, answered, next_in_line, renew,
-    begun, abandon, postpone, drop, hasten, rescue."""
+def new_token(queue: str) -> str:
+    """Random. That of an owner's stage begins with the owner, so that an ACL can hold the owner's
+    workers to their own claims."""
+    token = secrets.token_hex(8)
+    kind, _, owner = queue.partition(".")
+    return token if kind == "poll" else f"{owner}:{token}"
 
-    def queues(self) -> Sequence[str]:
-        with translated(self.url):
-            return sorted(cast("set[str]", self._redis.smembers(self.keys.of("queues"))))
+
+class Claims(StoreBase):
+    """See ``protocols.JobStore``: claim, ripe, begin, answered, next_in_line, renew,
+    begun, abandon, postpone, drop, hasten, rescue."""
 
     def claim(
         self, queue: str, members: int, lease: float, slots: int, polite: Polite | None = None
     ) -> Claim | None:
-        token = secrets.token_hex(8)
+        token = new_token(queue)
         if queue.startswith("poll."):
             answer = self._claim_poll(token, queue, members, lease, slots, polite or Polite(slots))
         else:

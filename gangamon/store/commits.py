@@ -86,9 +86,8 @@ class Commits(StoreBase):
             self.keys.due(merge),
             self.keys.of("queues"),
             self.keys.of("strikes", queue),
-            self.keys.of("b", member) if queue.startswith("poll.") else "",
+            self.keys.of("b", member),  # of a fetch there is none
             self.keys.of("dead"),
-            self.keys.of("epoch"),
             self.keys.due(growing),
             self.keys.of("counted"),
         ]
@@ -105,6 +104,7 @@ class Commits(StoreBase):
             "" if grow is None else str(round(grow * 1000)),
             brought.files,
             brought.bytes,
+            self.keys.of("epoch"),
         ]
         for change in changes:
             before, after = change.before, change.step.job
@@ -145,7 +145,7 @@ class Commits(StoreBase):
                 self.keys.of("tries", queue),
                 self.keys.master(master.owner, master.repository, master.id),
                 self.keys.updates(master.owner, master.repository),
-                self.keys.due(next_queue),
+                self.keys.due(next_queue or queue),
                 self.keys.of("queues"),
                 self.keys.of("strikes", queue),
                 self.keys.of("ended"),

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
+from redis.sentinel import Sentinel
 
+from gangamon import redis_url
 from gangamon.errors import SchemaMismatch, StoreUnavailable
+from gangamon.redis_url import shown
 from gangamon.store.keys import SCHEMA, Keys
 
 #: Seconds until a call gives up. Longer than any script, shorter than a person's patience.
@@ -22,21 +26,51 @@ TIMEOUT = 5.0
 _PASSING = re.compile(r"(^|caused error: )(MISCONF|LOADING|BUSY|MASTERDOWN|NOREPLICAS) ")
 
 
-def connect(url: str, timeout: float = TIMEOUT) -> redis.Redis:
-    """A client for ``url``. One retry: the first call after a restart meets a dead socket. None
-    after a time-out: it would last twice as long."""
-    tcp: dict[str, Any] = {}
-    if not url.startswith("unix:"):
-        tcp = {"socket_keepalive": True, "socket_connect_timeout": min(timeout, 2.0)}
-    return redis.Redis.from_url(
-        url,
-        protocol=2,
-        decode_responses=True,
-        socket_timeout=timeout,
-        retry=Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
-        retry_on_error=[redis.ConnectionError],
-        **tcp,
+def connect(
+    url: str, timeout: float = TIMEOUT, met: Callable[[Any], None] | None = None
+) -> redis.Redis:
+    """A client for ``url`` (``gangamon.redis_url``). One retry: the first call after a restart
+    meets a dead socket. None after a time-out: it would last twice as long. ``met``: called with
+    each new connection, before anything else is sent by it."""
+    address = redis_url.parse(url)
+    patience = min(timeout, 2.0)
+    options: dict[str, Any] = {
+        "db": address.db,
+        "protocol": 2,
+        "decode_responses": True,
+        "socket_timeout": timeout,
+        "retry": Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,)),
+        "retry_on_error": [redis.ConnectionError],
+        **address.credentials(),
+    }
+    if met is not None:
+        options["redis_connect_func"] = partial(_first, met)
+    if address.scheme == "unix":
+        return redis.Redis(unix_socket_path=address.path, **options)
+    options |= {"socket_keepalive": True, "socket_connect_timeout": patience, **address.tls()}
+    secured = bool(address.tls())
+    if not address.sentinel:
+        (host, port), *_ = address.hosts
+        return redis.Redis(host=host, port=port, ssl=secured, **options)
+    sentinels = Sentinel(  # type: ignore[no-untyped-call]
+        address.hosts,
+        sentinel_kwargs={
+            "socket_timeout": patience,
+            "socket_connect_timeout": patience,
+            "retry": Retry(NoBackoff(), 0),
+            **address.sentinel_credentials(),
+            **({"ssl": True, **address.tls()} if secured else {}),
+        },
     )
+    client: redis.Redis = sentinels.master_for(  # type: ignore[no-untyped-call]
+        address.master, ssl=secured, **options
+    )
+    return client
+
+
+def _first(met: Callable[[Any], None], connection: Any) -> None:
+    connection.on_connect()
+    met(connection)
 
 
 @contextmanager
@@ -54,16 +88,13 @@ def translated(url: str) -> Iterator[None]:
         raise StoreUnavailable(f"Redis at {shown(url)} takes no calls now: {error}") from error
 
 
-def shown(url: str) -> str:
-    """The URL as people may see it: without user and password."""
-    scheme, mark, rest = url.partition("://")
-    return f"{scheme}{mark}{rest.rpartition('@')[2]}"
-
-
 def check_schema(connection: redis.Redis, keys: Keys) -> None:
     """Begin or check the schema; SchemaMismatch if the store is newer than this version."""
-    connection.set(keys.of("schema"), SCHEMA, nx=True)
-    found = int(str(connection.get(keys.of("schema"))))
+    found_text = connection.get(keys.of("schema"))  # an owner's worker may only read it
+    if found_text is None:
+        connection.set(keys.of("schema"), SCHEMA, nx=True)
+        found_text = connection.get(keys.of("schema"))
+    found = int(str(found_text))
     if found > SCHEMA:
         raise SchemaMismatch(
             f"the store has schema {found}; this gangamon knows up to {SCHEMA}: update gangamon"

@@ -59,6 +59,22 @@ class ClientStore(Reads, Lanes, Dead, Censuses):
             return []
         return cast("list[tuple[str, dict[str, str]]]", answer[0][1])
 
+    def news(
+        self, owner: str, since: Mapping[str, str], count: int, block: float
+    ) -> Mapping[str, Sequence[tuple[str, Mapping[str, str]]]]:
+        """The same of several repositories (repository -> position) by one call: those that have
+        something new, up to ``count`` updates of each."""
+        if not since:
+            return {}
+        streams = {self.keys.updates(owner, repository): repository for repository in since}
+        with translated(self.url):
+            answer: Any = self._redis.xread(
+                {key: since[repository] for key, repository in streams.items()},
+                count=count,
+                block=max(1, round(block * 1000)) if block > 0 else None,
+            )
+        return {streams[key]: entries for key, entries in answer or ()}
+
     def trimmed(self, owner: str, repository: str, position: str) -> bool:
         """Whether updates after ``position`` may have been trimmed away."""
         key = self.keys.updates(owner, repository)

@@ -6,6 +6,7 @@
 
     P:schema                 schema version of all below
     P:epoch                  random id of this life of the store
+    P:life                   which server this epoch began with, "RUN_ID HISTORY ADDRESS"
     P:journaled              hash: journal -> mark of its last record that was applied
     P:owners                 set: owners that have an inbox
     P:inbox:O                stream: commands from clients, deleted when taken in
@@ -34,7 +35,8 @@
     P:slots:Q                sorted set: claim token -> expiry, ms: the lane's semaphore
     P:slots:ep:ENDPOINT      sorted set: the same for all lanes of one endpoint of a backend
     P:wants:P:slots:ep:...   sorted set: Q -> since when it waits for a slot of that endpoint, ms
-    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER
+    P:claim:TOKEN            hash: q, by, left, jobs, e (slots of the endpoint), m:MEMBER; the
+                             token of an owner's stage is O:RANDOM
     P:lane:LANE              hash: interval, query, failures, asked_at, error, turn, paused,
                              probe_at, open_until
     P:budget:LANE            hash: tokens, at: the lane's token bucket; rate, burst: its measures

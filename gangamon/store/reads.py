@@ -7,33 +7,45 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
 from gangamon.domain.command import JobSpec
-from gangamon.domain.job import Job
+from gangamon.domain.job import Job, decode_state
 from gangamon.domain.status import JobStatus
-from gangamon.protocols import Batch, Fetchable, Master
+from gangamon.protocols import Batch, Fetchable, Lease, Master
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
 
+#: States read by one call: so many do not hold Redis.
+PORTION = 1000
+
+#: Records of masters that are asked for at once.
+RECORDS = 200
+
 
 class Reads(StoreBase):
-    """See ``protocols.JobStore``: master, jobs, fetchable, batches."""
+    """See ``protocols.JobStore``: master, records, jobs, states, native_ids, fetchable, batches,
+    queues, leases."""
 
     def master(self, owner: str, repository: str, master: int) -> Master | None:
-        with translated(self.url):
-            pipe = self._redis.pipeline(transaction=False)
-            pipe.hgetall(self.keys.master(owner, repository, master))
-            pipe.hmget(self.keys.of("repo", owner, repository), "roots", "rates")
-            fields, (roots, rates) = pipe.execute()
-        if not fields:
-            return None
-        return codec.load_master(
-            owner,
-            repository,
-            master,
-            fields,
-            tuple(json.loads(roots)) if roots else (),
-            json.loads(rates) if rates else {},
-        )
+        return next(iter(self.records(owner, repository, [master])), None)
+
+    def records(self, owner: str, repository: str, masters: Sequence[int]) -> Sequence[Master]:
+        found: list[Master] = []
+        for first in range(0, len(masters), RECORDS):
+            numbers = masters[first : first + RECORDS]
+            with translated(self.url):
+                pipe = self._redis.pipeline(transaction=False)
+                pipe.hmget(self.keys.of("repo", owner, repository), "roots", "rates")
+                for number in numbers:
+                    pipe.hgetall(self.keys.master(owner, repository, number))
+                (roots, rates), *answers = pipe.execute()
+            below = tuple(json.loads(roots)) if roots else ()
+            wishes = json.loads(rates) if rates else {}
+            found += [
+                codec.load_master(owner, repository, number, fields, below, wishes)
+                for number, fields in zip(numbers, answers, strict=True)
+                if fields
+            ]
+        return found
 
     def jobs(self, master: Master, subs: Iterable[int] | None) -> Mapping[int, Job]:
         base = self.keys.master(master.owner, master.repository, master.id)
@@ -134,3 +146,54 @@ class Reads(StoreBase):
                     jobs[sub] = codec.load_job(master.fqid(sub), state, found)
         interval = float(every) / 1000 if every else None
         return Batch(member, master, specs, jobs, interval)
+
+    def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:
+        key = f"{self.keys.master(master.owner, master.repository, master.id)}:state"
+        subs = list(map(str, range(master.total)))  # Ganga's numbers
+        with translated(self.url):
+            known, found = self._read(key, subs)
+            if known > len(found) - found.count(None):  # others too: a job that was not split
+                subs = sorted(cast("list[str]", self._redis.hkeys(key)), key=int)
+                known, found = self._read(key, subs)
+        return {int(s): decode_state(t) for s, t in zip(subs, found, strict=True) if t}
+
+    def _read(self, key: str, subs: Sequence[str]) -> tuple[int, list[str | None]]:
+        """How many there are, and the states of these."""
+        pipe = self._redis.pipeline(transaction=False)
+        pipe.hlen(key)
+        for first in range(0, len(subs), PORTION):
+            pipe.hmget(key, list(subs[first : first + PORTION]))
+        known, *portions = pipe.execute()
+        return int(known), [state for portion in portions for state in portion]
+
+    def native_ids(self, master: Master, subs: Sequence[int]) -> Mapping[int, str]:
+        if not subs:
+            return {}
+        key = f"{self.keys.master(master.owner, master.repository, master.id)}:spec"
+        with translated(self.url):
+            pipe = self._redis.pipeline(transaction=False)
+            for first in range(0, len(subs), PORTION):
+                pipe.hmget(key, [str(sub) for sub in subs[first : first + PORTION]])
+            texts = [text for portion in pipe.execute() for text in portion]
+        specs = codec.loads(texts)
+        return {sub: str(spec[0]) for sub, spec in zip(subs, specs, strict=True) if spec}
+
+    def queues(self) -> Sequence[str]:
+        with translated(self.url):
+            return sorted(cast("set[str]", self._redis.smembers(self.keys.of("queues"))))
+
+    def leases(self, limit: int) -> Sequence[Lease]:
+        with translated(self.url):
+            found = cast(
+                "list[tuple[str, float]]",
+                self._redis.zrange(self.keys.of("leases"), 0, limit - 1, withscores=True),
+            )
+            pipe = self._redis.pipeline(transaction=False)
+            for token, _ in found:
+                pipe.hmget(self.keys.of("claim", token), "q", "by", "left", "jobs")
+            rows = pipe.execute()
+        return [
+            Lease(queue, by or "", int(left or 0), int(jobs or 0), expires / 1000)
+            for (_, expires), (queue, by, left, jobs) in zip(found, rows, strict=True)
+            if queue
+        ]

@@ -13,3 +13,5 @@ from gangamon.store.processes import Processes
 
 class RedisStore(Intake, Claims, Commits, Lanes, Growth, Dead, Processes):
     """See ``protocols.JobStore``. One per process; safe between threads and across forks."""
+
+    serves = True

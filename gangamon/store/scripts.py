@@ -35,19 +35,19 @@ VERBS = (
 )
 
 
+def text(verb: str) -> str:
+    """A verb's script, whole."""
+    folder = resources.files("gangamon.store") / "lua"
+    parts = (folder / name for name in ("_lib.lua", f"{verb}.lua"))
+    return "".join(part.read_text(encoding="utf-8") for part in parts)
+
+
 class Scripts:
     """Registered once per connection pool; loaded again by itself where Redis forgot them."""
 
     def __init__(self, connection: redis.Redis) -> None:
         self._connection = connection
-        folder = resources.files("gangamon.store") / "lua"
-        library = (folder / "_lib.lua").read_text(encoding="utf-8")
-        self._scripts = {
-            verb: connection.register_script(
-                library + (folder / f"{verb}.lua").read_text(encoding="utf-8")
-            )
-            for verb in VERBS
-        }
+        self._scripts = {verb: connection.register_script(text(verb)) for verb in VERBS}
 
     def run(self, verb: str, keys: Sequence[str], args: Sequence[str | int | float]) -> Any:
         return self._scripts[verb](keys=list(keys), args=list(args))

@@ -94,7 +94,7 @@ def test_a_withdrawn_master(rig: GrowRig) -> None:
 
 def test_states(rig: GrowRig, monkeypatch: pytest.MonkeyPatch) -> None:
     """In the order of the subs, whatever the size of a portion, with attempts."""
-    monkeypatch.setattr("gangamon.store.growth.PORTION", 3)
+    monkeypatch.setattr("gangamon.store.reads.PORTION", 3)
     specs = [spec(sub) for sub in range(4, 13)]
     more = enqueue(specs, "e2", total=13, workspace=f"{rig.folder}/7", mergers=MERGERS)
     assert not rig.store.enqueue(OWNER, "", more)

@@ -12,6 +12,7 @@ import uproot
 from gangamon import postprocess
 from gangamon.domain.command import MergerSpec
 from gangamon.domain.status import JobStatus
+from gangamon.postprocess import segments
 from gangamon.protocols import MergeOrder
 from gangamon.testing.conformance import (
     GrowingConformance,
@@ -73,11 +74,12 @@ class TestOthers(PostProcessorConformance):
         return PostProcessorCase(postprocess.for_kind(kind), order)
 
 
-class TestRoot(PostProcessorConformance):
+class TestRoot(GrowingConformance):
     """ROOT files, by whatever the machine has."""
 
     @pytest.fixture
-    def case(self, tmp_path: Path) -> PostProcessorCase:
+    def case(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PostProcessorCase:
+        monkeypatch.setattr(segments, "SPAN", 2)
         inputs = []
         for sub in range(3):
             output = tmp_path / "42" / str(sub) / "output"
@@ -88,3 +90,20 @@ class TestRoot(PostProcessorConformance):
         spec = MergerSpec("RootMerger", ("a.root",))
         order = MergeOrder("42", 1, spec, str(tmp_path / "42" / "output"), inputs)
         return PostProcessorCase(postprocess.for_kind("RootMerger"), order)
+
+
+class TestCsv(GrowingConformance):
+    """Rows, by the same means as all data formats."""
+
+    @pytest.fixture
+    def case(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> PostProcessorCase:
+        monkeypatch.setattr(segments, "SPAN", 2)
+        inputs = []
+        for sub in range(3):
+            output = tmp_path / "42" / str(sub) / "output"
+            output.mkdir(parents=True)
+            (output / "a.csv").write_text(f"x,y\n{sub},2\n")
+            inputs.append((f"42.{sub}", JobStatus.COMPLETED, str(output)))
+        spec = MergerSpec("CsvMerger", ("a.csv",))
+        order = MergeOrder("42", 1, spec, str(tmp_path / "42" / "output"), inputs)
+        return PostProcessorCase(postprocess.for_kind("CsvMerger"), order)

@@ -482,3 +482,56 @@ def test_the_epoch_lasts_and_begins_anew_when_emptied(rig: Rig) -> None:
     rig.store._redis.flushall()
     assert rig.store.epoch() != first
     assert rig.store.journaled("j1") == ""
+
+
+def test_records_of_many_masters(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the order asked for, in portions, each as it is by itself, without those unknown."""
+    monkeypatch.setattr("gangamon.store.reads.RECORDS", 2)
+    for number in (1, 2, 3):
+        assert not rig.store.enqueue(OWNER, "", enqueue(number, f"e{number}", number))
+    found = rig.client.records(OWNER, REPOSITORY, [3, 9, 1, 2])
+    assert [master.id for master in found] == [3, 1, 2]
+    assert found == [rig.client.master(OWNER, REPOSITORY, n) for n in (3, 1, 2)]
+    assert rig.client.records(OWNER, REPOSITORY, []) == []
+
+
+def test_native_ids(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of those that were enqueued, in portions."""
+    monkeypatch.setattr("gangamon.store.reads.PORTION", 2)
+    assert not rig.store.enqueue(OWNER, "", enqueue(5))
+    master = the_master(rig.store)
+    assert rig.client.native_ids(master, [4, 0, 9, 2]) == {4: "n4", 0: "n0", 2: "n2"}
+    assert rig.client.native_ids(master, []) == {}
+
+
+def test_leases_are_told_with_who_works_on_them(rig: Rig) -> None:
+    """A claim from when it is made until its last member is given back."""
+    assert not rig.store.enqueue(OWNER, "", enqueue(3))
+    assert rig.client.queues() == [POLL]
+    assert rig.client.leases(10) == []
+    claim = rig.take()
+    (waiting,) = rig.client.leases(10)
+    assert (waiting.queue, waiting.by, waiting.members, waiting.jobs) == (POLL, "", 1, 3)
+    rig.store.begin(claim.token, "poll@host:task mark", 7200.0)
+    (begun,) = rig.client.leases(10)
+    assert begun.by == "poll@host:task mark"
+    assert begun.expires > waiting.expires
+    rig.observe(claim, {0: RUNNING})
+    assert rig.client.leases(10) == []
+
+
+def test_news_of_several_repositories(rig: Rig) -> None:
+    """By one call, of those that have something after their positions, in order."""
+    other = "f" * 32
+    assert rig.client.news(OWNER, {}, 10, 0) == {}
+    for repository, count in ((REPOSITORY, 3), (other, 1)):
+        for n, entry in enumerate(rig.client.send(OWNER, ["{}"] * count)):
+            rig.store.acknowledge(OWNER, entry, f"c{n}", repository)
+    since = {REPOSITORY: "0", other: rig.client.position(OWNER, other), "e" * 32: "0"}
+    found = rig.client.news(OWNER, since, 2, 0)
+    assert {r: [f["id"] for _, f in entries] for r, entries in found.items()} == {
+        REPOSITORY: ["c0", "c1"]
+    }
+    since[REPOSITORY] = found[REPOSITORY][-1][0]
+    assert [f["id"] for _, f in rig.client.news(OWNER, since, 2, 0)[REPOSITORY]] == ["c2"]
+    assert rig.client.updates(OWNER, REPOSITORY, since[REPOSITORY], 2, 0)

@@ -33,6 +33,7 @@ PROGRAMS = {
     "redis",
     "beat",
     "flower",
+    "web",
     "worker-tick",
     "worker-poll",
     "worker-transfer",
@@ -142,7 +143,12 @@ def test_a_second_up_says_where_it_runs(running: tuple[Gangamon, dict[str, Any]]
     code, out, err = gangamon.run("up")
     assert (code, err) == (0, "")
     assert out.startswith(f"already running on {hostname()} since ")
-    for wanted in (f"pid {report['pid']}", report["redis_url"], report["flower_url"]):
+    for wanted in (
+        f"pid {report['pid']}",
+        report["redis_url"],
+        report["flower_url"],
+        report["web_url"],
+    ):
         assert wanted in out
     assert {p.pid for p in gangamon.left()} == before
 
@@ -163,6 +169,25 @@ def test_flower_wants_its_password(running: tuple[Gangamon, dict[str, Any]]) -> 
     )
     with urllib.request.urlopen(request, timeout=60) as answer:
         assert answer.status == 200
+    assert not any(password in " ".join(p.cmdline()) for p in gangamon.left())
+
+
+def test_the_job_page_wants_its_password(running: tuple[Gangamon, dict[str, Any]]) -> None:
+    """On loopback too, for others are on the machine; the password is in no command line."""
+    gangamon, report = running
+    path = Path(report["web_password_file"])
+    assert path.stat().st_mode & 0o777 == 0o600
+    password = path.read_text().strip()
+    url = f"{report['web_url']}/api/v1/overview"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(url, timeout=60)
+    with refused.value as answer:
+        assert answer.code == 401
+    request = urllib.request.Request(url, headers={"Authorization": f"Bearer {password}"})
+    with urllib.request.urlopen(request, timeout=60) as answer:
+        overview = json.loads(answer.read())
+    assert overview["flower"] == report["flower_url"]
+    assert overview["tick_age"] is not None
     assert not any(password in " ".join(p.cmdline()) for p in gangamon.left())
 
 
@@ -247,7 +272,7 @@ def test_nothing_outlives_supervisord(gangamon: Gangamon) -> None:
     code, out, _ = gangamon.run("ps")
     assert code == 3
     assert "nothing runs" in out
-    again = gangamon.up("--no-flower")
+    again = gangamon.up("--no-flower", "--no-web")
     assert again["id"] != report["id"]
     assert again["flower_url"] == ""
     assert redis_server.ask(redis_socket(again), "GET", "test:kept") == "yes"
@@ -259,7 +284,7 @@ def test_nothing_outlives_supervisord(gangamon: Gangamon) -> None:
 
 def test_the_foreground_ends_with_a_signal(gangamon: Gangamon) -> None:
     """For containers and systemd: it stays, and SIGTERM ends everything; exit code 0."""
-    with gangamon.start("up", "--foreground", "--no-flower", "--json") as process:
+    with gangamon.start("up", "--foreground", "--no-flower", "--no-web", "--json") as process:
         assert process.stdout
         assert json.loads(process.stdout.readline())["already"] is False
         assert process.poll() is None
@@ -271,7 +296,7 @@ def test_the_foreground_ends_with_a_signal(gangamon: Gangamon) -> None:
 
 def test_down_ends_one_in_the_foreground(gangamon: Gangamon) -> None:
     """From another shell: both end well."""
-    with gangamon.start("up", "--foreground", "--no-flower", "--json") as process:
+    with gangamon.start("up", "--foreground", "--no-flower", "--no-web", "--json") as process:
         assert process.stdout and process.stdout.readline()
         code, out, err = gangamon.run("down")
         assert (code, err) == (0, "")
@@ -315,8 +340,8 @@ def test_a_start_that_was_killed_is_cleaned_up(gangamon: Gangamon) -> None:
 
 def test_two_at_the_same_time_start_one(gangamon: Gangamon) -> None:
     """The second waits for the first, and says where it runs."""
-    with gangamon.start("up", "--no-flower", "--json") as one:
-        second = gangamon.up("--no-flower")
+    with gangamon.start("up", "--no-flower", "--no-web", "--json") as one:
+        second = gangamon.up("--no-flower", "--no-web")
         out, err = one.communicate(timeout=300)
         assert one.returncode == 0, err
     first = json.loads(out)

@@ -84,19 +84,22 @@ def check_updates(updates: Iterable[Update]) -> None:
             stories[update.epoch, update.master, job.sub, job.attempt].append(job)
         if update.final is not None:
             finals[update.epoch, update.master, update.final.attempt] += 1
+    first = next(iter(at), "")  # a later epoch begins with what the store still had
     for key, story in stories.items():
-        _check_story(key, story)
+        _check_story(key, story, key[0] == first)
     doubled = {key: count for key, count in finals.items() if count != 1}
     assert not doubled, f"masters that ended more than once: {doubled}"
 
 
-def _check_story(key: object, story: list[JobUpdate]) -> None:
+def _check_story(key: object, story: list[JobUpdate], whole: bool) -> None:
     told = [f"{job.restart}:{job.status}" for job in story]
     versions = [Version(job.attempt, job.restart, RANK[job.status]) for job in story]
     assert versions == sorted(set(versions)), f"{key}: versions do not grow: {told}"
     present, restart = JobStatus.SUBMITTED, 0
-    for job in story:
-        if job.restart > restart:  # started over, and perhaps further on since
+    for n, job in enumerate(story):
+        if n == 0 and not whole:
+            legal = True
+        elif job.restart > restart:  # started over, and perhaps further on since
             legal = present not in FINAL and job.status in {
                 JobStatus.SUBMITTED,
                 *LEGAL[JobStatus.SUBMITTED],

@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 import redis
@@ -17,14 +18,16 @@ from workers.supervisor import redis_server
 
 
 class PrivateRedis:
-    """``start``, ``kill`` (-9) and start again: the same AOF."""
+    """``start``, ``kill`` (-9) and start again: the same AOF. ``login``: ``user:password@`` of who
+    looks; ``more``: options of the server."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, login: str = "", more: Sequence[str] = ()) -> None:
         self.folder = folder
         # A unix socket's path has at most 107 bytes; pytest's folders are longer.
         self._sockets = tempfile.mkdtemp(prefix="gm-")
         self.socket = Path(self._sockets) / "redis.sock"
-        self.url = f"unix://{self.socket}"
+        self.url = f"unix://{login}{self.socket}"
+        self._more = list(more)
         self.process: subprocess.Popen[bytes] | None = None
         self._log = Path(self._sockets) / "redis.log"
 
@@ -36,7 +39,7 @@ class PrivateRedis:
                     str(binary), "--port", "0", "--unixsocket", str(self.socket),
                     "--unixsocketperm", "700", "--dir", str(self.folder), "--save", "",
                     "--appendonly", "yes", "--appendfsync", "everysec",
-                    "--maxmemory-policy", "noeviction",
+                    "--maxmemory-policy", "noeviction", *self._more,
                 ],
                 stdout=log,
                 stderr=log,

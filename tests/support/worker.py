@@ -13,11 +13,12 @@ from pathlib import Path
 import psutil
 from celery import Celery
 
-from gangamon import settings
+from gangamon import redis_url, settings
 from gangamon.client import Client
 from gangamon.store.redis import RedisStore
 from tests.support.local_jobs import ROOT
 from tests.support.redis import PrivateRedis
+from tests.support.sentinel import Sentries
 from tests.support.waiting import tail, until
 
 OWNER = "alice"
@@ -36,7 +37,8 @@ KINDS = {
 
 class Service:
     """Redis and the processes below one folder. ``app``: the module that celery loads. ``url``:
-    where the processes find Redis, if not at its own socket. ``more``: GANGAMON_ variables."""
+    where the processes find Redis, if not at its own socket. ``more``: GANGAMON_ variables.
+    ``redis``: to be used in the place of a private one; ended with the service."""
 
     def __init__(
         self,
@@ -44,13 +46,14 @@ class Service:
         app: str = "workers.app",
         url: str = "",
         more: Mapping[str, str] | None = None,
+        redis: Sentries | PrivateRedis | None = None,
     ) -> None:
         self.folder = folder
         self.state = folder / "state"
         self.data = folder / "data"
         for path in (self.state, self.data, folder / "logs", folder / "redis"):
             path.mkdir(parents=True, exist_ok=True)
-        self.redis = PrivateRedis(folder / "redis")
+        self.redis = redis if redis is not None else PrivateRedis(folder / "redis")
         self.url = url or self.redis.url
         self._app = app
         self._more = dict(more or {})
@@ -183,7 +186,7 @@ class Service:
     def messages(self) -> Celery:
         """To send messages by hand."""
         if self._messages is None:
-            url = self.redis.url.replace("unix://", "redis+socket://")
+            url = redis_url.parse(self.redis.url).broker()
             self._messages = Celery("by-hand", broker=url, set_as_current=False)
             self._messages.conf.update(
                 task_ignore_result=True,

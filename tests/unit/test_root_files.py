@@ -6,6 +6,7 @@ import os
 import random
 import stat
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,14 @@ from uproot.writing.identify import to_TAxis, to_TProfile
 
 from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.status import JobStatus
-from gangamon.errors import CheckFailed, CheckImpossible, LeftToSession, MergeFailed
+from gangamon.errors import (
+    CheckFailed,
+    CheckImpossible,
+    DiskFull,
+    LeftToSession,
+    MergeFailed,
+)
+from gangamon.postprocess import segments
 from gangamon.postprocess.root import RootFileChecker, RootMerger, merger
 from gangamon.protocols import CheckOrder, CodeLimits, Manifest, MergeOrder
 
@@ -75,11 +83,13 @@ class Job:
         self.root = root
         self.target = root / "42" / "output"
         self.paths: list[Path] = []
+        self.attempts: list[int] = []
 
     def put(self, seed: int = 0, entries: int = 20) -> Path:
         path = self.root / "42" / str(len(self.paths)) / "output" / "out.root"
         write(path, random.Random(seed or len(self.paths) + 1), entries)
         self.paths.append(path)
+        self.attempts.append(1)
         return path
 
     @property
@@ -87,11 +97,29 @@ class Job:
         return [(f"42.{n}", DONE, str(path.parent)) for n, path in enumerate(self.paths)]
 
     def merge(self, **options: Any) -> Manifest:
-        self.target.parent.mkdir(exist_ok=True)
-        spec = MergerSpec("RootMerger", ("out.root",), options=options)
+        return self.merger().run(self.order(**options))
+
+    def grow(self, subs: int, seconds: float = 1e9) -> bool:
+        """While the others still run."""
+        order = self.order()
+        first = replace(order, inputs=order.inputs[:subs], fences=order.fences[:subs])
+        return self.merger().grow(first, seconds)
+
+    def merger(self) -> RootMerger:
         made = RootMerger()
         made.limits = CodeLimits(300)
-        return made.run(MergeOrder("42", 1, spec, str(self.target), self.inputs))
+        return made
+
+    def order(self, **options: Any) -> MergeOrder:
+        self.target.parent.mkdir(exist_ok=True)
+        spec = MergerSpec("RootMerger", ("out.root",), options=options)
+        fences = [f"{attempt}.0" for attempt in self.attempts]
+        return MergeOrder("42", 1, spec, str(self.target), self.inputs, fences)
+
+    def again(self, sub: int, seed: int, entries: int) -> None:
+        """It is resubmitted, and writes something else."""
+        write(self.paths[sub], random.Random(seed), entries)
+        self.attempts[sub] += 1
 
     def check(self, sub: int | None = None, *files: str, **fields: Any) -> None:
         options = {"checkMerge": fields.pop("checkMerge", True)}
@@ -356,3 +384,93 @@ def test_files_that_are_not_there(job: Job) -> None:
     (job.paths[0].parent / "out.txt").write_text("x")
     with pytest.raises(CheckImpossible, match=r'"out\.txt" is not a ROOT file'):
         job.check(0, "out.txt")
+
+
+def same(found: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """Trees to the last bit, sums but for the order in which they were added."""
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        if not isinstance(value, dict) or "bins" not in value:
+            assert found[name] == value, name
+            continue
+        for field, numbers in value.items():
+            assert numpy.allclose(found[name][field], numbers, rtol=1e-9), (name, field)
+
+
+@pytest.mark.parametrize(
+    ("tool", "seed"), [("uproot", 1), ("uproot", 2), ("uproot", 3), ("hadd", 4), ("hadd", 5)]
+)
+def test_merged_while_jobs_run(
+    job: Job, seed: int, tool: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever had grown, and whoever ran anew since: what a merge at the end would have made."""
+    if tool == "hadd":
+        request.getfixturevalue("hadd")
+    draw = random.Random(seed)
+    monkeypatch.setattr(segments, "SPAN", draw.randint(2, 3))
+    for _ in range(draw.randint(3, 7)):
+        job.put(draw.getrandbits(30), draw.randint(0, 9))
+    for subs in sorted(draw.randint(1, len(job.paths)) for _ in range(2)):
+        while job.grow(subs, 0.0):
+            pass
+        job.again(draw.randrange(len(job.paths)), draw.getrandbits(30), draw.randint(0, 9))
+    assert all(name.startswith(".gangamon-grow-") for name in os.listdir(job.target))
+    job.merge()
+    grown = content(job.target / "out.root")
+    said = (job.target / "out.root.hadd_output").read_text()
+    assert said.count("# -- Hadd output -- #") == 1
+    job.check()
+    assert {n for n in os.listdir(job.target) if n.startswith(".")} == {".gangamon-merge.json"}
+    for name in os.listdir(job.target):
+        (job.target / name).unlink()
+    job.merge()
+    same(grown, content(job.target / "out.root"))
+    entries = sum(len(content(path)["events"]["run"]) for path in job.paths)
+    assert len(grown["events"]["run"]) == entries
+
+
+def test_one_run_anew_redoes_its_segment_only(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what hadd had said of the others is kept."""
+    monkeypatch.setattr(segments, "SPAN", 2)
+    for _ in range(4):
+        job.put(entries=2)
+    job.grow(4)
+    before = set(os.listdir(job.target))
+    job.again(3, 99, 5)
+    job.grow(4)
+    after = set(os.listdir(job.target))
+    assert (len(before), len(after), len(before & after)) == (2, 2, 1)
+    job.merge()
+    said = (job.target / "out.root.hadd_output").read_text()
+    assert all(f"Source file {1 + n % 2}: {path}\n" in said for n, path in enumerate(job.paths))
+    assert len(content(job.target / "out.root")["events"]["run"]) == 3 * 4 + 10
+
+
+def test_what_cannot_be_merged_does_not_grow(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The end says so, and nothing is left."""
+    monkeypatch.setattr(segments, "SPAN", 2)
+    for _ in range(3):
+        job.put(entries=1)
+    job.paths[1].write_bytes(b"text")
+    assert job.grow(3) is False
+    assert os.listdir(job.target) == []
+    with pytest.raises(LeftToSession):
+        job.merge()
+    assert os.listdir(job.target) == []
+
+
+def test_no_room_while_it_grows(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What has grown goes, so that the jobs have the room."""
+    monkeypatch.setattr(segments, "SPAN", 2)
+    for _ in range(4):
+        job.put(entries=1)
+    job.grow(2)
+    assert len(os.listdir(job.target)) == 1
+
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(merger._Merged, "add", full)
+    with pytest.raises(DiskFull):
+        job.grow(4)
+    assert os.listdir(job.target) == []

@@ -267,7 +267,7 @@ def test_a_full_disk(master: Master, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(sink: object, data: bytes) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(frames.Sink, "write", full)
+    monkeypatch.setattr(frames.Sink, "_write", full)
     with pytest.raises(DiskFull):
         grow(master, "out.txt")
     assert snapshot(str(master.target)) == {}

@@ -5,7 +5,9 @@ from __future__ import annotations
 import gzip
 import hashlib
 import io
+import itertools
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from gangamon.errors import BadInput, MergeFailed
 from gangamon.postprocess import frames
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import MergeOrder
-from tests.unit.merging import Master, frame
+from tests.unit.merging import DONE, Master, frame
 
 FAILED, KILLED = JobStatus.FAILED, JobStatus.KILLED
 SUMMARY = ".merge_summary"
@@ -88,18 +90,22 @@ def test_line_ends_across_chunks(master: Master, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("compress", [True, False])
 @pytest.mark.parametrize("group", [1, 3, 100])
+@pytest.mark.parametrize("slow", [True, False])
 def test_what_is_read_ahead_keeps_its_order(
-    master: Master, group: int, compress: bool, monkeypatch: pytest.MonkeyPatch
+    master: Master, group: int, slow: bool, compress: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small files, empty ones, such as do not fit into what is read ahead, and such as need more
     work, beside each other."""
+    waits = itertools.count(0, 1000)
+    monkeypatch.setattr(frames, "_SLOW", 0.0)
+    monkeypatch.setattr(frames, "_waits", lambda: next(waits) if slow else 0)
     monkeypatch.setattr(frames, "_GROUP", group)
     monkeypatch.setattr(frames, "_BLOCK", 400)
     contents = [b"x\n", b"", b"a\rb", b"y" * 1000, b"z" * 150, b"z" * 150, b"\r" * 500, b"end"] * 3
     paths = [master.put(n, "out.txt", content) for n, content in enumerate(contents)]
     ((name, size, digest),) = master.merge("out.txt", compress=compress).files
     raw = (master.target / name).read_bytes()
-    assert (size, digest) == (len(raw), hashlib.blake2b(raw, digest_size=16).hexdigest())
+    assert (size, digest) == (len(raw), hashlib.sha256(raw).hexdigest())
     body = (gzip.decompress(raw) if compress else raw).partition(b"\n")[2]
     texts = [content.replace(b"\r", b"\n") for content in contents]
     assert body == frame(*zip(paths, texts, strict=True))
@@ -134,6 +140,30 @@ def test_two_outputs_of_one_name(master: Master) -> None:
     with pytest.raises(MergeFailed, match="Both"):
         master.merge("a.txt", "a.txt.gz", compress=True)
     assert not master.target.exists()
+
+
+@pytest.mark.parametrize(("share", "good"), [(0.5, True), (0.75, True), (0.8, False), (1.0, False)])
+@pytest.mark.parametrize("grown", [False, True])
+def test_enough_subjobs(master: Master, share: float, good: bool, grown: bool) -> None:
+    """Of 4 one has failed: left out if the rest is enough, also where it had grown before."""
+    paths = [master.put(n, "out.txt", b"%d" % n, FAILED if n == 1 else DONE) for n in range(4)]
+    order = master.order("out.txt")
+    order = replace(order, spec=replace(order.spec, options={"acceptance": share}))
+    if grown:
+        TextMerger().grow(replace(order, inputs=list(order.inputs)[:2]), 1e9)
+    if good:
+        TextMerger().run(order)
+        three = [(paths[n], b"%d" % n) for n in (0, 2, 3)]
+        assert master.body("out.txt") == frame(*three)
+        return
+    with pytest.raises(MergeFailed) as caught:
+        TextMerger().run(order)
+    assert str(caught.value) == (
+        "Job 42.1 has status failed and so the merge can not continue. This can be overridden "
+        "with the ignorefailed flag. 3 of 4 subjobs have completed; [Gangamon] MergeAcceptance "
+        f"is {share:g}."
+    )
+    assert not master.target.exists() or master.names() == set()
 
 
 @pytest.mark.parametrize("status", [FAILED, KILLED])

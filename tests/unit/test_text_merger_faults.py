@@ -92,7 +92,7 @@ def test_a_full_disk(master: Master, number: int, monkeypatch: pytest.MonkeyPatc
         master.put(sub, "out.txt", b"0")
     monkeypatch.setattr(frames, "_CHUNK", 2)
     monkeypatch.setattr(frames, "_BLOCK", 2)
-    write: Callable[..., int] = frames.Sink.write
+    write: Callable[..., int] = frames.Sink._write
     for survived in range(6):
         left = iter([True] * survived)
 
@@ -101,7 +101,7 @@ def test_a_full_disk(master: Master, number: int, monkeypatch: pytest.MonkeyPatc
                 return write(sink, data)
             raise OSError(number, os.strerror(number))
 
-        monkeypatch.setattr(frames.Sink, "write", full)
+        monkeypatch.setattr(frames.Sink, "_write", full)
         with pytest.raises(DiskFull):
             master.merge("out.txt")
         assert snapshot(str(master.target)) == {}

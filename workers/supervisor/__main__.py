@@ -65,16 +65,19 @@ def main() -> None:
 @main.command("up")
 @click.option("--foreground", is_flag=True, help="Stay, and end everything when ended.")
 @click.option("--no-flower", is_flag=True, help="Without Flower.")
+@click.option("--no-web", is_flag=True, help="Without the job page.")
 @click.option("--take-over", is_flag=True, help="The host that ran it is gone for good.")
 @click.option("--json", "as_json", is_flag=True, help="Say where it runs in JSON.")
-def up_command(foreground: bool, no_flower: bool, take_over: bool, as_json: bool) -> None:
-    """Start Redis, beat, the workers and Flower, and return when they run."""
+def up_command(
+    foreground: bool, no_flower: bool, no_web: bool, take_over: bool, as_json: bool
+) -> None:
+    """Start Redis, beat, the workers, Flower and the job page, and return when they run."""
     for number in SIGNALS:
         if signal.getsignal(number) != signal.SIG_IGN:  # as under nohup
             signal.signal(number, _stop_on_signal)
     try:
         settings = configuration.load()
-        found, already = up(settings, flower=not no_flower, take_over=take_over)
+        found, already = up(settings, flower=not no_flower, web=not no_web, take_over=take_over)
         report = ps(settings) if already else {}
     except GangamonError as error:
         _fail(error)
@@ -97,9 +100,11 @@ def up_command(foreground: bool, no_flower: bool, take_over: bool, as_json: bool
 
 def _say(settings: Settings, found: Instance, already: bool, as_json: bool) -> None:
     password = directories.plan(settings).flower_password
+    web_password = settings.web_password_file or directories.plan(settings).web_password
     if as_json:
         report = {"already": already, **asdict(found), "redis_url": shown(found.redis_url)}
         report["flower_password_file"] = str(password) if found.flower_url else ""
+        report["web_password_file"] = str(web_password) if found.web_url else ""
         click.echo(json.dumps(report))
         return
     state = "already running" if already else "running"
@@ -108,6 +113,8 @@ def _say(settings: Settings, found: Instance, already: bool, as_json: bool) -> N
     if found.flower_url:
         user = programs.FLOWER_USER
         click.echo(f"  flower  {found.flower_url}  (user {user}, password in {password})")
+    if found.web_url:
+        click.echo(f"  page    {found.web_url}  (password in {web_password})")
     click.echo(f"  logs    {directories.plan(settings).logs}")
 
 
@@ -185,6 +192,8 @@ def _print(report: dict[str, Any]) -> None:
     click.echo(f"redis   {report['redis_url']}{memory}")
     if report["flower_url"]:
         click.echo(f"flower  {report['flower_url']}")
+    if report["web_url"]:
+        click.echo(f"page    {report['web_url']}")
     if "fault" in report:
         click.echo(f"gangamon: {report['fault']}", err=True)
 

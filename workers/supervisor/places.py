@@ -68,6 +68,10 @@ class Places:
         return self.state / "flower-password"
 
     @property
+    def web_password(self) -> Path:
+        return self.state / "web-password"
+
+    @property
     def data(self) -> Path:
         """Redis's directory. Each host has its own, so that no two ever open one."""
         return self.local / f"redis-{hostname()}"

@@ -15,6 +15,7 @@ from workers.supervisor.places import Places
 
 REDIS = "redis"
 FLOWER = "flower"
+WEB = "web"
 TICK = "worker-tick"
 FLOWER_USER = "gangamon"
 #: supervisord stops one group after the other: Redis last, all else at the same time.
@@ -40,10 +41,11 @@ class Program:
 
 
 @dataclass(frozen=True)
-class Flower:
+class Served:
+    """A page, and where it listens."""
+
     address: str
     port: int
-    password: str
 
     @property
     def url(self) -> str:
@@ -53,8 +55,22 @@ class Flower:
         return f"http://[{host}]:{self.port}" if ":" in host else f"http://{host}:{self.port}"
 
 
-def programs(settings: Settings, places: Places, host: str, flower: Flower | None) -> list[Program]:
-    """What runs: Redis, unless it is configured elsewhere; beat, the workers, Flower."""
+@dataclass(frozen=True)
+class Flower(Served):
+    password: str
+
+
+@dataclass(frozen=True)
+class Web(Served):
+    """The job page."""
+
+    password_file: Path
+
+
+def programs(
+    settings: Settings, places: Places, host: str, flower: Flower | None, web: Web | None = None
+) -> list[Program]:
+    """What runs: Redis, unless it is configured elsewhere; beat, the workers, Flower, the page."""
     from workers import routing
 
     # Users who share a Redis share Celery's name space of workers too.
@@ -100,6 +116,12 @@ def programs(settings: Settings, places: Places, host: str, flower: Flower | Non
                 {"FLOWER_BASIC_AUTH": f"{FLOWER_USER}:{flower.password}"},
             )
         )
+    if web:
+        where = ["--host", web.address, "--port", str(web.port)]
+        variables = {"GANGAMON_WEB_PASSWORD_FILE": str(web.password_file)}
+        if flower and not settings.web_flower_url:
+            variables["GANGAMON_WEB_FLOWER_URL"] = flower.url
+        found.append(Program(WEB, [sys.executable, "-m", "gangamon", "web", *where], variables))
     return found
 
 

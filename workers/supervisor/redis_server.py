@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from gangamon import redis_url
 from gangamon.errors import BadSettings, StoreUnavailable
 from gangamon.settings import Settings
 from workers.supervisor.places import Places
@@ -160,10 +161,9 @@ def facts(path: Path) -> dict[str, str]:
 def facts_elsewhere(url: str) -> dict[str, str]:
     """The same of a server that is configured, by way of Celery's transport. StoreUnavailable if
     it is away, or does not let us ask."""
-    from kombu import Connection
     from kombu.exceptions import OperationalError
 
-    connection = Connection(kombu_url(url), connect_timeout=5)
+    connection = broker(url)
     errors = (*connection.connection_errors, *connection.channel_errors, OperationalError, OSError)
     try:
         with connection:
@@ -177,8 +177,17 @@ def facts_elsewhere(url: str) -> dict[str, str]:
         raise StoreUnavailable(str(error)) from error
 
 
-def kombu_url(url: str) -> str:
-    return url.replace("unix://", "redis+socket://", 1) if url.startswith("unix://") else url
+def broker(url: str) -> Any:
+    """A connection of Celery's transport."""
+    from kombu import Connection
+
+    address = redis_url.parse(url)
+    return Connection(
+        address.broker(),
+        connect_timeout=5,
+        transport_options=address.transport_options(),
+        ssl=address.broker_tls() or False,
+    )
 
 
 def summary(facts: Mapping[str, str]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,11 +23,12 @@ from gangamon import settings as configuration
 from gangamon.errors import BadInput, PermanentError, TransientError
 from gangamon.instance import Instance
 from gangamon.settings import Settings, hostname
+from gangamon.web.auth import read_password
 from workers.supervisor import places as directories
 from workers.supervisor import processes, programs, redis_server, rpc
 from workers.supervisor.locks import held, pause
 from workers.supervisor.places import Places
-from workers.supervisor.programs import Flower, Program
+from workers.supervisor.programs import Flower, Program, Web
 from workers.supervisor.running import RUNNING, Elsewhere, elsewhere, end_all, shown, states_of
 
 #: Seconds: for all programs to answer; for Redis to read its AOF.
@@ -35,7 +37,10 @@ LOADING = 900.0
 
 _BROKEN = ("BACKOFF", "FATAL", "EXITED")
 
-Runs = Callable[[Settings, Places, str, Flower | None], list[Program]]
+Runs = Callable[[Settings, Places, str, Flower | None, Web | None], list[Program]]
+
+#: What the web extra brings, of which the job page has need.
+WEB_NEEDS = ("fastapi", "jinja2", "uvicorn")
 
 
 class DidNotStart(PermanentError):
@@ -46,6 +51,7 @@ def up(
     settings: Settings,
     *,
     flower: bool = True,
+    web: bool = True,
     take_over: bool = False,
     runs: Runs = programs.programs,
 ) -> tuple[Instance, bool]:
@@ -61,16 +67,19 @@ def up(
         processes.sweep(places.state)
         settings.instance_file.unlink(missing_ok=True)
         instances.ended_mark(settings).unlink(missing_ok=True)
-        started = _start(settings, places, flower, runs)
+        started = _start(settings, places, flower, web, runs)
         return started, False
 
 
-def _start(settings: Settings, places: Places, flower: bool, runs: Runs) -> Instance:
-    page = _flower(settings, places) if flower and settings.flower_enabled else None
-    all_of_them = runs(settings, places, hostname(), page)
+def _start(settings: Settings, places: Places, flower: bool, web: bool, runs: Runs) -> Instance:
+    tasks = _flower(settings, places) if flower and settings.flower_enabled else None
+    page = _web(settings, places) if web and settings.web_enabled and web_installed() else None
+    all_of_them = runs(settings, places, hostname(), tasks, page)
     if settings.redis_url:
         _reach(settings)
-    start = _Start(settings, places, all_of_them, page)
+    pages = {programs.FLOWER: f"{tasks.url}/healthcheck"} if tasks else {}
+    pages |= {programs.WEB: f"{page.url}/healthz"} if page else {}
+    start = _Start(settings, places, all_of_them, pages)
     directories.write(places.redis_config, redis_server.configuration(places))
     text = programs.configuration(places, start.identity, all_of_them)
     directories.write(places.supervisor_config, text)
@@ -83,7 +92,8 @@ def _start(settings: Settings, places: Places, flower: bool, runs: Runs) -> Inst
             host=hostname(),
             pid=start.run(),
             redis_url=start.environment["GANGAMON_REDIS_URL"],
-            flower_url=page.url if page else "",
+            flower_url=tasks.url if tasks else "",
+            web_url=page.url if page else "",
             local_dir=str(places.local),
             started=time.time(),
             supervisor=str(places.supervisor_socket),
@@ -99,21 +109,22 @@ class _Start:
     """One start: the programs, and how far each has come."""
 
     def __init__(
-        self, settings: Settings, places: Places, runs: Sequence[Program], page: Flower | None
+        self, settings: Settings, places: Places, runs: Sequence[Program], pages: dict[str, str]
     ) -> None:
+        """``pages``: program -> an address that answers 200 when it is well."""
         self.identity = secrets.token_hex(8)
         self.environment = programs.environment(settings, places, self.identity, os.environ)
         self._settings = settings
         self._places = places
         self._programs = {program.name: program for program in runs}
-        self._page = page
+        self._pages = pages
         self._socket = str(places.supervisor_socket)
         self._sizes = {name: _size(programs.log(places, name)) for name in self._programs}
         self._supervisord: subprocess.Popen[bytes] | None = None
 
     def run(self) -> int:
         """Redis answers; then every program runs, every worker answers a ping, a tick was done,
-        and Flower answers. supervisord's pid."""
+        and Flower and the page answer. supervisord's pid."""
         self._supervisord = supervisord = _supervisord(self._places, self.environment)
         deadline = time.monotonic() + READY
         while not self._states():
@@ -152,8 +163,9 @@ class _Start:
                 waiting |= dict.fromkeys(silent.values(), "does not answer a ping")
                 if ticks and not waiting and application.tick_age() > time.monotonic() - began:
                     waiting[programs.TICK] = "has not done a tick"
-            if self._page and not _answers(self._page):
-                waiting[programs.FLOWER] = f"does not answer at {self._page.url}"
+            for name, url in self._pages.items():
+                if not _answers(url):
+                    waiting[name] = f"does not answer at {url}"
             if not waiting:
                 return
             if time.monotonic() - began > READY:
@@ -234,13 +246,10 @@ def _supervisord(places: Places, environment: dict[str, str]) -> subprocess.Pope
 
 def _reach(settings: Settings) -> None:
     """A Redis that is configured must answer before anything is started that needs it."""
-    from kombu import Connection
     from kombu.exceptions import OperationalError
 
     try:
-        with Connection(
-            redis_server.kombu_url(settings.redis_url), connect_timeout=5
-        ) as connection:
+        with redis_server.broker(settings.redis_url) as connection:
             connection.ensure_connection(max_retries=1, timeout=10)
     except (OperationalError, OSError) as error:
         raise BadInput(
@@ -248,41 +257,64 @@ def _reach(settings: Settings) -> None:
         ) from error
 
 
+def web_installed() -> bool:
+    return all(find_spec(name) is not None for name in WEB_NEEDS)
+
+
 def _flower(settings: Settings, places: Places) -> Flower:
-    """Where Flower will listen: a port that is free now, and kept when Flower is started again."""
+    """Where Flower will listen, and its password."""
+    port = _free_port("flower", settings.flower_address, settings.flower_port)
+    return Flower(settings.flower_address, port, _password(places.flower_password))
+
+
+def _web(settings: Settings, places: Places) -> Web:
+    """Where the job page will listen: with a password on loopback too, for others are on this host.
+    One that is configured is looked at now, so that what is wrong with it is said."""
+    port = _free_port("web", settings.web_address, settings.web_port)
+    file = settings.web_password_file
+    if file is None:
+        file = places.web_password
+        _password(file)
+    read_password(file)
+    return Web(settings.web_address, port, file)
+
+
+def _free_port(what: str, address: str, port: int) -> int:
+    """A port that is free now, and kept when the page is started again."""
     try:
         known = socket.getaddrinfo(
-            settings.flower_address or None,
-            settings.flower_port,
-            type=socket.SOCK_STREAM,
-            flags=socket.AI_PASSIVE,
+            address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
         )
-        family, kind, protocol, _, address = known[0]
+        family, kind, protocol, _, where = known[0]
         with socket.socket(family, kind, protocol) as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            port = probe.getsockname()[1]
+            probe.bind(where)
+            return int(probe.getsockname()[1])
     except OSError as error:
-        got = f"flower.address {settings.flower_address}, flower.port {settings.flower_port}"
         raise BadInput(
             [
-                f"{got}: cannot listen there: {error.strerror}; set another flower.port, or 0 for "
-                "any free one (GANGAMON_FLOWER_PORT=0), or run gangamon up --no-flower"
+                f"{what}.address {address}, {what}.port {port}: cannot listen there: "
+                f"{error.strerror}; set another {what}.port, or 0 for any free one "
+                f"(GANGAMON_{what.upper()}_PORT=0), or run gangamon up --no-{what}"
             ]
         ) from error
+
+
+def _password(path: Path) -> str:
+    """That of an earlier `up`, else a new one."""
     with suppress(FileNotFoundError):
-        if password := places.flower_password.read_text(encoding="ascii").strip():
-            return Flower(settings.flower_address, port, password)
+        if password := path.read_text(encoding="ascii").strip():
+            return password
     password = secrets.token_urlsafe(24)
-    directories.write(places.flower_password, f"{password}\n")
-    return Flower(settings.flower_address, port, password)
+    directories.write(path, f"{password}\n")
+    return password
 
 
-def _answers(page: Flower) -> bool:
-    parts = urlsplit(page.url)
+def _answers(url: str) -> bool:
+    parts = urlsplit(url)
     connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=2)
     try:
-        connection.request("GET", "/healthcheck")
+        connection.request("GET", parts.path)
         return connection.getresponse().status == 200
     except (OSError, http.client.HTTPException):
         return False

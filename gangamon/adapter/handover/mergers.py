@@ -12,6 +12,7 @@ from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.GPIDev.Lib.File.File import File
 from GangaCore.Lib.Mergers.Merger import getMergerObject
 
+from gangamon.adapter.handover import foreign
 from gangamon.client import Client
 from gangamon.domain.command import MergerSpec
 from gangamon.domain.observation import Scalar
@@ -38,7 +39,8 @@ def spec(merger: Any) -> MergerSpec | None:
     has none of that name, or not for such attributes."""
     kind = str(getName(merger))
     if kind not in Client.mergers():
-        return None
+        options, files = other_options(merger, _FIELDS), inside(merger.files)
+        return foreign.spec(merger, kind, options, files)
     return _smart(merger) if kind == "SmartMerger" else _plain(merger, kind)
 
 
@@ -53,14 +55,15 @@ def _plain(merger: Any, kind: str) -> MergerSpec | None:
         ignorefailed=bool(merger.ignorefailed),
         overwrite=bool(merger.overwrite),
         compress=bool(getattr(merger, "compress", False)),
-        options=options,
+        options=options | foreign.acceptance(),
     )
 
 
 def _smart(smart: Any) -> MergerSpec | None:
-    """The files by the merger that ``[Mergers]`` associates with their names or extensions, in the
-    order of the first file of each, as ``SmartMerger.merge`` of Ganga 8.7.12. Where no files are
-    named, Ganga looks through all subjobs for those that all of them have: that is its own."""
+    """The files by the merger that ``[Mergers]`` associates with their names or extensions (where
+    it knows none, by gangamon's of the extension), in the order of the first file of each, as
+    ``SmartMerger.merge`` of Ganga 8.7.12. Where no files are named, Ganga looks through all subjobs
+    for those that all of them have: that is its own."""
     files = inside(smart.files)
     if not files:
         return None
@@ -77,6 +80,12 @@ def _smart(smart: Any) -> MergerSpec | None:
     parts: list[MergerSpec] = []
     for key, names in groups.items():
         merger = getMergerObject(key)
+        if merger is None and (kind := Client.merger_of(key)):
+            given = replace(
+                whole, kind=kind, files=tuple(names), parts=(), options=foreign.acceptance()
+            )
+            parts.append(given)
+            continue
         if merger is None:
             whole = replace(whole, options={"refusal": _UNKNOWN.format(key)})
             break

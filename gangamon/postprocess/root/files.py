@@ -33,7 +33,8 @@ def library() -> Any:
 
 @contextmanager
 def opened(path: str) -> Iterator[Any]:
-    """The file's directory. Broken, StorageAway: also for what is read inside the ``with``."""
+    """The file's directory. Broken, StorageAway: also for what is read inside the ``with``.
+    OSError where there is no room for what is written there."""
     uproot = library()
     try:
         with uproot.open(
@@ -47,6 +48,8 @@ def opened(path: str) -> Iterator[Any]:
     except GangamonError:
         raise
     except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise  # of what is written meanwhile
         if error.errno in _AWAY:
             raise StorageAway(f"{path}: {error.strerror}") from error
         raise Broken(f"{path}: {error}") from error

@@ -15,35 +15,37 @@ from collections.abc import Sequence
 from typing import Any
 
 from gangamon.errors import LeftToSession, MergeFailed
-from gangamon.postprocess import outputs, process
+from gangamon.postprocess import outputs, process, segments
 from gangamon.postprocess.root.files import DIRECTORIES, Broken, library, objects, opened
 from gangamon.postprocess.root.histograms import CLASSES, Sum
 from gangamon.postprocess.root.trees import Chain
-from gangamon.protocols import CodeLimits, Manifest, MergeOrder
+from gangamon.protocols import CodeLimits, MergeOrder
 
 #: Bytes of a command line; more file names are given to hadd in a file.
 _MOST_WORDS = 1_000_000
+
+_LOG, _HEAD = ".hadd_output", "# -- Hadd output -- #\n"
 
 #: Bytes of hadd's output that come back to the user where it fails: the last.
 _MOST_TOLD = 16_000
 
 
-class RootMerger:
+class RootMerger(segments.Segmented):
     """Ganga's RootMerger. ``options``: args, for hadd."""
 
     kind = "RootMerger"
     limits = CodeLimits()
 
-    def run(self, order: MergeOrder) -> Manifest:
-        """See PostProcessor."""
+    def make(self, order: MergeOrder) -> outputs.Make:
+        """See Segmented."""
         args = str(order.spec.options.get("args") or "")
         hadd = shutil.which("hadd")
         if hadd is None and args:
             raise LeftToSession(f"args {args!r} are for hadd, which is not on the worker's PATH")
         if hadd is None:
             library()
-            return outputs.merge(order, by_uproot)
-        return outputs.merge(order, lambda paths, out: self._hadd(hadd, args, paths, out))
+            return by_uproot
+        return lambda paths, out: self._hadd(hadd, args, paths, out)
 
     def _hadd(self, hadd: str, args: str, paths: Sequence[str], output: str) -> None:
         """As Ganga calls it, but without a shell."""
@@ -53,8 +55,8 @@ class RootMerger:
             listed = f"{output}.inputs"
             with open(listed, "w", encoding="utf-8", errors="surrogateescape") as file:
                 file.writelines(f"{path}\n" for path in paths)
-        log = f"{output}.hadd_output"
-        _log(output, "")
+        log = f"{output}{_LOG}"
+        _log(output, "", paths)
         request = {"words": [*words, *([f"@{listed}"] if listed else paths)], "log": log}
         ended = process.run(request, self.limits)
         if listed:
@@ -84,7 +86,7 @@ def by_uproot(paths: Sequence[str], output: str) -> None:
             merged.verify(file)
     except Broken as error:
         raise LeftToSession(f"uproot cannot merge it: {error}") from error
-    _log(output, "".join(f"{line}\n" for line in said))
+    _log(output, "".join(f"{line}\n" for line in said), paths)
 
 
 class _Merged:
@@ -145,9 +147,14 @@ class _Merged:
             raise LeftToSession(f"uproot wrote {', '.join(wrong)} not as it was read")
 
 
-def _log(output: str, said: str) -> None:
-    with open(f"{output}.hadd_output", "w", encoding="utf-8", errors="surrogateescape") as log:
-        log.write(f"# -- Hadd output -- #\n{said}")
+def _log(output: str, said: str, paths: Sequence[str]) -> None:
+    """What was said, after what was said of the segments among the inputs."""
+    with open(f"{output}{_LOG}", "w", encoding="utf-8", errors="surrogateescape") as log:
+        log.write(_HEAD)
+        for path in segments.logs(paths, _LOG):
+            with open(path, encoding="utf-8", errors="surrogateescape") as part:
+                log.write(part.read().removeprefix(_HEAD))
+        log.write(said)
 
 
 def _end(log: str) -> str:

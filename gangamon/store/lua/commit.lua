@@ -1,12 +1,13 @@
 -- Apply the steps of one master's jobs and release one member of a claim.
 -- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
---      10 due fetch  11 due merge  12 queues  13 strikes  14 batch ('' = a fetch)
---      15 dead  16 epoch  17 due grow  18 counted
+--      10 due fetch  11 due merge  12 queues  13 strikes  14 batch (of a fetch: none there)
+--      15 dead  16 due grow  17 counted
 -- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 on the grid of that interval, shifted by
 --      this part of it ('' = now and the interval)
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue  9 grow queue
 --      10 ms until the merge while jobs run is woken ('' = it is not)  11 files and  12 bytes that
---      were brought, then per job: sub, expected state, new state ('' = only facts), facts, update
+--      were brought  13 the epoch's key, which is only read (a key that is declared wants the right
+--      to write), then per job: sub, expected state, new state ('' = only facts), facts, update
 --      ('' = none; with only facts: what is told of a job that did not move), attempt to be fetched
 --      ('' = none)
 -- The owner's own word has no claim: KEYS 1 the commands taken in, ARGV 1 '', 2 the command's id.
@@ -18,7 +19,7 @@ if redis.call('EXISTS', KEYS[6]) == 0 then
   if held then release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2]) end
   return {-2}
 end
-for i = 13, #ARGV, 6 do
+for i = 14, #ARGV, 6 do
   local new = ARGV[i + 2]
   if new ~= '' and string.sub(new, 1, 12) <= string.sub(ARGV[i + 1], 1, 12) then
     return redis.error_reply('version must grow: ' .. ARGV[i + 1] .. ' -> ' .. new)
@@ -28,12 +29,12 @@ local now = now_ms()
 local applied, refused, fetches, updates, notes = 0, 0, 0, {}, {}
 -- Few calls with many fields: a call for each field would double the time.
 local subs, found, states, facts, counts, moved = {}, {}, {}, {}, {}, {}
-for i = 13, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
+for i = 14, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
 slices(subs, function(...)
   for _, state in ipairs(redis.call('HMGET', KEYS[7], ...)) do found[#found + 1] = state end
 end)
 for j, sub in ipairs(subs) do
-  local i = 7 + 6 * j
+  local i = 8 + 6 * j
   if found[j] ~= ARGV[i + 1] then
     refused = refused + 1
   else
@@ -68,26 +69,26 @@ if applied > 0 then
   local lane = redis.call('HGET', KEYS[6], 'lane')
   for status, change in pairs(counts) do
     redis.call('HINCRBY', KEYS[6], 'n:' .. status, change)
-    redis.call('HINCRBY', KEYS[18], 'jobs:' .. lane .. ':' .. status, change)
+    redis.call('HINCRBY', KEYS[17], 'jobs:' .. lane .. ':' .. status, change)
   end
   for status, count in pairs(moved) do
-    redis.call('HINCRBY', KEYS[18], 'moved:' .. lane .. ':' .. status, count)
+    redis.call('HINCRBY', KEYS[17], 'moved:' .. lane .. ':' .. status, count)
   end
   if ARGV[11] ~= '0' then
-    redis.call('HINCRBY', KEYS[18], 'fetched_files:' .. lane, ARGV[11])
-    redis.call('HINCRBY', KEYS[18], 'fetched_bytes:' .. lane, ARGV[12])
+    redis.call('HINCRBY', KEYS[17], 'fetched_files:' .. lane, ARGV[11])
+    redis.call('HINCRBY', KEYS[17], 'fetched_bytes:' .. lane, ARGV[12])
   end
 end
 if fetches > 0 then redis.call('SADD', KEYS[12], ARGV[7]) end
 if applied > 0 or #notes > 0 then
-  redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', redis.call('GET', KEYS[16]), 't', now,
+  redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', redis.call('GET', ARGV[13]), 't', now,
     'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']', 'n', '[' .. table.concat(notes, ',') .. ']')
 end
 local merge = fan_in(KEYS[6], ARGV[6], KEYS[11], KEYS[12], ARGV[8], now)
 if merge then
-  calm(KEYS[6], KEYS[17], ARGV[6])
+  calm(KEYS[6], KEYS[16], ARGV[6])
 elseif ARGV[10] ~= '' and applied > 0 then
-  wake(KEYS[6], KEYS[17], ARGV[6], KEYS[12], ARGV[9], now + ARGV[10])
+  wake(KEYS[6], KEYS[16], ARGV[6], KEYS[12], ARGV[9], now + ARGV[10])
 end
 if held then
   release(KEYS[1], KEYS[2], KEYS[3], ARGV[1], ARGV[2])
@@ -101,7 +102,7 @@ if held then
       due = (math.floor((now - shift) / interval) + 1) * interval + shift
     end
     redis.call('ZADD', KEYS[4], due, ARGV[2])
-    if KEYS[14] ~= '' and redis.call('EXISTS', KEYS[14]) == 1 then
+    if redis.call('EXISTS', KEYS[14]) == 1 then
       redis.call('HSET', KEYS[14], 'every', interval)
     end
   end

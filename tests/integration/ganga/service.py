@@ -23,7 +23,7 @@ class Service:
         self.environ = {**os.environ, "GANGAMON_STATE_DIR": str(self.state)}
 
     def up(self) -> None:
-        self._run("up", "--no-flower")
+        self._run("up", "--no-flower", "--no-web")
 
     def down(self) -> None:
         self._run("down")

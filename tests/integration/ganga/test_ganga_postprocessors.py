@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+from gangamon.cli.ganga import package
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
+from tests.support.ganga_package import write_package
 from tests.support.smtp import mailbox
 from tests.support.waiting import until
 
@@ -164,6 +166,71 @@ def test_what_needs_the_session_runs_there_with_all_that_follows(
         "TextMerger.merge",
     ]  # fmt: skip
     assert "it imports GangaCore" in why(service, ganga, "0")
+
+
+def test_a_merger_of_another_package(ganga: Session, service: Service) -> None:
+    """Its ``mergefiles`` is called in a Ganga of its own, with its attributes; its error comes
+    back. One that decides by itself what it merges is the session's."""
+    mine = write_package(ganga.folder)
+    result = ganga.run(
+        f"""{COUNTED}
+        def job(merger):
+            j = make(["echo a", "echo b"], files=())
+            j.postprocessors = [merger]
+            return j
+        a = job(MineMerger(files=["stdout"], word="one"))
+        b = job(MineMerger(files=["stdout"], word="bad"))
+        c = job(MyselfMerger(files=["stdout"], word="two"))
+        runMonitoring()
+        for j in (a, b, c):
+            j.submit()
+        ended(a, b, c)
+        facts["ends"] = [j.status for j in (a, b, c)]
+        facts["merged"] = [open(j.outputdir + "stdout").read() for j in (a, c)]
+        facts["here"], facts["pid"] = here, os.getpid()
+        """,
+        f"-o[Configuration]RUNTIME_PATH={package()}:{mine}",
+        within=400,
+    )
+    found = result.facts
+    assert found["ends"] == ["completed", "failed", "completed"]
+    (one, pid, *rest), (two, here, *_) = (text.split() for text in found["merged"])
+    assert (one, rest, two) == ("one", ["a", "b"], "two")
+    assert int(pid) != found["pid"] and int(here) == found["pid"]
+    assert found["here"] == ["MyselfMerger.merge"]
+    assert "no such word" in why(service, ganga, "1")
+
+
+def test_enough_subjobs_and_a_format_of_ours(ganga: Session) -> None:
+    """csv, which Ganga's SmartMerger does not know, of the 2 of 3 subjobs that have completed."""
+    result = ganga.run(
+        f"""{COUNTED}
+        def job(*commands):
+            j = make(list(commands), files=())
+            j.outputfiles = [LocalFile("data.csv")]
+            j.postprocessors = [SmartMerger(files=["data.csv"])]
+            return j
+        good = "echo x,y > data.csv; echo 1,2 >> data.csv"
+        a, b = job(good, "exit 3", good), job("exit 3", "exit 3", good)
+        runMonitoring()
+        for j in (a, b):
+            j.submit()
+        ended(a, b)
+        facts["ends"] = [[j.status, *states(j)] for j in (a, b)]
+        facts["merged"] = open(a.outputdir + "data.csv").read()
+        facts["too few"] = os.path.exists(b.outputdir + "data.csv")
+        facts["here"] = here
+        """,
+        "-o[Gangamon]MergeAcceptance=0.6",
+        within=400,
+    )
+    found = result.facts
+    assert found["ends"] == [
+        ["failed", "completed", "failed", "completed"],
+        ["failed", "failed", "failed", "completed"],
+    ]
+    assert found["merged"] == "x,y\n1,2\n1,2\n"
+    assert (found["too few"], found["here"]) == (False, [])
 
 
 def test_root_files_are_merged_and_checked_without_root(ganga: Session) -> None:

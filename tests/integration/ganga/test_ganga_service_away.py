@@ -238,7 +238,7 @@ def test_given_back_while_the_service_is_away(own_service: Service, ganga_of: Fa
         until(lambda: component.switch.stock is not None, 60, "Ganga has it")
         facts["spooled"] = spooled()
         (Path.home() / "go").touch()
-        gangamon("up", "--no-flower")
+        gangamon("up", "--no-flower", "--no-web")
         until(lambda: j.status == "completed", 60, "Ganga has ended it")
         until(lambda: component.link.up and component.link.settled, 60, "the spool is empty")
         until(lambda: component.link.unfinished() == [], 60, "the service has forgotten it")

@@ -131,7 +131,7 @@ def test_the_service_goes_away_and_comes_back(
         GATE.touch()
         k = make(["echo a", "echo b"])
         k.submit()
-        gangamon("up", "--no-flower")
+        gangamon("up", "--no-flower", "--no-web")
         until(lambda: j.status == k.status == "completed", 120, "both are over")
     """
     )

@@ -113,7 +113,7 @@ def test_redis_that_is_away_is_said_soon(tmp_path: Path, monkeypatch: pytest.Mon
         (
             enqueue(1, mergers=(MergerSpec("Nice", ("a",)), MergerSpec("Neat", ("a",)))),
             [
-                "mergers[0].kind: got 'Nice'; accepted: CustomMerger, ",
+                "mergers[0].kind: got 'Nice'; accepted: CsvMerger, CustomMerger, ",
                 "mergers[1].kind: got 'Neat'",
             ],
         ),

@@ -1,0 +1,1 @@
+"""Outputs under kill -9 of each stage."""

@@ -1,0 +1,1 @@
+"""The job page and its JSON API: ``gangamon web``."""

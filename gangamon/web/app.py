@@ -1,0 +1,256 @@
+"""The application: pages, API, static files, and what is answered when something is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import parse_qs, urlencode
+
+import jinja2
+from fastapi import Depends, FastAPI, HTTPException, Query, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.middleware import Middleware
+from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.staticfiles import StaticFiles
+
+from gangamon import __version__
+from gangamon.client import Client
+from gangamon.errors import BadInput, GangamonError, StoreUnavailable
+from gangamon.views.subjobs import Wanted
+from gangamon.web.actions import Actions
+from gangamon.web.api import Answer, Number, Repository, router
+from gangamon.web.auth import COOKIE, Gate, Refused, Session
+from gangamon.web.board import Board, statuses
+from gangamon.web.guard import Shield, peer, reading, whose
+from gangamon.web.live import Live
+
+HERE = Path(__file__).parent
+
+#: Rows of a page as it is first shown.
+ROWS = 50
+
+#: Bytes of a login form.
+FORM = 4096
+
+
+def create_app(make_client: Callable[[], Client], gate: Gate) -> FastAPI:
+    """``make_client``: called once for the reader, the views and the commands each."""
+    live = Live(make_client())
+    board = Board(make_client(), live)
+    actions = Actions(make_client(), board)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        live.start()
+        yield
+        live.stop()
+
+    app = FastAPI(
+        title="gangamon",
+        version=__version__,
+        description="Jobs of one owner, as the job page shows them.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        lifespan=lifespan,
+        middleware=[Middleware(Shield, gate=gate)],
+    )
+    app.state.gate, app.state.live, app.state.board = gate, live, board
+    app.include_router(router(board, live, actions))
+    app.mount("/static", StaticFiles(directory=HERE / "static"))
+    _pages(app, board, live)
+    _login(app, gate)
+    _faults(app)
+    return app
+
+
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.FileSystemLoader(HERE / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+_TEMPLATES = _templates()
+
+PAGES = (
+    ("/", "jobs", "Jobs"),
+    ("/lanes", "lanes", "Lanes"),
+    ("/queues", "queues", "Queues"),
+    ("/sites", "sites", "Sites"),
+    ("/trends", "trends", "Trends"),
+)
+
+
+def _pages(app: FastAPI, board: Board, live: Live) -> None:
+    def show(
+        session: Session, page: str, title: str, make: Callable[[], dict[str, Any] | None]
+    ) -> Response:
+        """The page with what it first shows, so that it need not ask for it."""
+        away, data, told = "", None, live.told  # before what is shown is read
+        try:
+            data = make()
+            overview = board.overview()
+            if data is None:
+                raise HTTPException(404, "not known to the service")
+        except StoreUnavailable as error:
+            away = str(error)
+            overview = {"owner": board.client.owner, "flower": "", "away": away}
+        text = _TEMPLATES.get_template("page.html").render(
+            page=page,
+            title=title,
+            pages=PAGES,
+            owner=board.client.owner,
+            token=session.token,
+            login=app.state.gate.login,
+            away=away,
+            data={"page": data, "overview": overview, "told": told},
+        )
+        return HTMLResponse(text, 503 if away else 200)
+
+    def page(path: str, name: str, title: str, make: Callable[[], dict[str, Any]]) -> None:
+        @app.get(path, include_in_schema=False, name=name)
+        def shown(session: Annotated[Session, Depends(reading)]) -> Response:
+            return show(session, name, title, make)
+
+    page("/lanes", "lanes", "Lanes", lambda: {"lanes": board.lanes()})
+    page("/queues", "queues", "Queues", lambda: {"queues": board.queues(), "dead": board.dead()})
+    page("/sites", "sites", "Sites", dict)  # counted when asked: it may take seconds
+    page("/trends", "trends", "Trends", lambda: {"points": live.trends.points()})
+
+    @app.get("/", include_in_schema=False)
+    def jobs(
+        session: Annotated[Session, Depends(reading)],
+        status: Annotated[str, Query(max_length=20)] = "",
+        text: Annotated[str, Query(max_length=200)] = "",
+        first: Annotated[int, Query(ge=0)] = 0,
+    ) -> Response:
+        live.ready.wait(5.0)
+        return show(
+            session, "jobs", "Jobs", lambda: {"jobs": board.jobs(status, text, "", first, ROWS)}
+        )
+
+    @app.get("/jobs/{repository}/{number}", include_in_schema=False)
+    def job(
+        session: Annotated[Session, Depends(reading)],
+        repository: Repository,
+        number: Number,
+        status: Annotated[str, Query(max_length=100)] = "",
+        text: Annotated[str, Query(max_length=200)] = "",
+        site: Annotated[str | None, Query(max_length=200)] = None,
+        cause: Annotated[str, Query(max_length=3000)] = "",
+        first: Annotated[int, Query(ge=0)] = 0,
+    ) -> Response:
+        def made() -> dict[str, Any] | None:
+            found = board.job(repository, number)
+            if found is None:
+                return None
+            try:
+                wanted = Wanted(statuses(status), text.strip(), site, cause)
+            except ValueError:
+                wanted = Wanted()
+            return {**found, "subjobs": board.subjobs(repository, number, wanted, first, ROWS)}
+
+        return show(session, "job", f"Job {number}", made)
+
+    @app.get("/healthz", include_in_schema=False)
+    def healthz() -> Response:
+        """For whoever keeps this process alive: whether the store answers. Says nothing else."""
+        try:
+            board.client.clock()
+        except GangamonError:
+            return PlainTextResponse("the store is away\n", 503)
+        return PlainTextResponse("ok\n")
+
+
+def _login(app: FastAPI, gate: Gate) -> None:
+    def form(wrong: str, status: int, to: str) -> Response:
+        text = _TEMPLATES.get_template("login.html").render(wrong=wrong, to=to)
+        return HTMLResponse(text, status)
+
+    @app.get("/login", include_in_schema=False)
+    def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/") -> Response:
+        if whose(request) is not None:
+            return RedirectResponse(_here(to), 303)
+        return form("", 200, _here(to))
+
+    @app.post("/login", include_in_schema=False)
+    async def enter(request: Request) -> Response:
+        gate.check_origin(request.headers)
+        body = b""
+        async for part in request.stream():
+            body += part
+            if len(body) > FORM:
+                raise Refused(400, "too long")
+        fields = parse_qs(body.decode(errors="replace"))
+        to = _here(fields.get("to", ["/"])[0])
+        try:
+            cookie = gate.enter(fields.get("password", [""])[0], peer(request))
+        except Refused as refused:
+            answer = form(refused.why, refused.status, to)
+            answer.headers["Retry-After"] = str(refused.wait)
+            return answer
+        if cookie is None:
+            return form("That is not the password.", 401, to)
+        answer = RedirectResponse(to, 303)
+        secure = request.headers.get("origin", "").startswith("https:")
+        answer.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/")
+        return answer
+
+    @app.post("/logout", include_in_schema=False)
+    async def leave(request: Request) -> Response:
+        gate.check_origin(request.headers)
+        gate.leave(request.cookies.get(COOKIE))
+        answer = RedirectResponse("/login", 303)
+        answer.delete_cookie(COOKIE, path="/")
+        return answer
+
+
+def _here(to: str) -> str:
+    """A path of this page, and nothing else."""
+    plain = to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable()
+    return to if plain else "/"
+
+
+def _faults(app: FastAPI) -> None:
+    def told(request: Request, status: int, why: str) -> Response:
+        if request.url.path.startswith("/api/"):
+            return Answer({"error": why}, status)
+        text = _TEMPLATES.get_template("fault.html").render(status=status, why=why)
+        return HTMLResponse(text, status)
+
+    @app.exception_handler(Refused)
+    async def refused(request: Request, error: Refused) -> Response:
+        path = request.url.path
+        if error.status == 401 and not path.startswith("/api/") and request.method == "GET":
+            target = path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"/login?{urlencode({'to': target})}", 303)
+        answer = told(request, error.status, error.why)
+        if error.status == 401:
+            answer.headers["WWW-Authenticate"] = "Bearer"
+        if error.wait:
+            answer.headers["Retry-After"] = str(error.wait)
+        return answer
+
+    @app.exception_handler(BadInput)
+    async def bad(request: Request, error: BadInput) -> Response:
+        return told(request, 422, "; ".join(error.faults))
+
+    @app.exception_handler(GangamonError)
+    async def away(request: Request, error: GangamonError) -> Response:
+        return told(request, 503, str(error))
+
+    @app.exception_handler(StarletteHTTPException)
+    async def other(request: Request, error: StarletteHTTPException) -> Response:
+        return told(request, error.status_code, str(error.detail))
+
+    @app.exception_handler(RequestValidationError)
+    async def invalid(request: Request, error: RequestValidationError) -> Response:
+        lines = [f"{'.'.join(map(str, one['loc'][1:]))}: {one['msg']}" for one in error.errors()]
+        return told(request, 422, "; ".join(lines))
