@@ -23,6 +23,10 @@ NAMES = {
         "benchmarks.backends.run",
         "one poll of a real batch system beside the bare command (--only NAME, --jobs N,N)",
     ),
+    "outages": (
+        "benchmarks.outages.run",
+        "500 jobs of real batch systems that are taken away (--only NAME, --jobs N)",
+    ),
     "merge-root": (
         "benchmarks.merge_root",
         "1,000 ROOT files merged, beside hadd or plain uproot (--files N, --quick, --json FILE)",

@@ -129,7 +129,7 @@ class Service:
             size = ["--pool", "threads", "-c", str(threads)]
             self._start(name, [*celery, "worker", *where, *size, *quiet])
         for name in wanted:
-            until(lambda name=name: "ready: " in self.said(name), 60, f"{name} is ready")  # type: ignore[misc]
+            until(lambda name=name: "ready: " in self.said(name), 180, f"{name} is ready")  # type: ignore[misc]
         if beat:
             schedule = ["-s", str(self.folder / "schedule"), "--pidfile="]
             self._start("beat", [*celery, "beat", "-l", "INFO", *schedule])

@@ -76,7 +76,8 @@ class MasterFinal:
 @dataclass(frozen=True)
 class Update:
     """One entry of the update stream: an acknowledgement, transitions of one master's jobs, or
-    the end of a master. ``at``: seconds since the epoch, Redis's clock."""
+    the end of a master. ``at``: seconds since the epoch, Redis's clock. ``noted``: attributes that
+    changed of jobs that did not move, only those; their status is what it was."""
 
     epoch: str
     at: float
@@ -84,6 +85,7 @@ class Update:
     jobs: tuple[JobUpdate, ...] = ()
     ack: Ack | None = None
     final: MasterFinal | None = None
+    noted: tuple[JobUpdate, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -446,8 +448,11 @@ def _parse(fields: Mapping[str, str]) -> Update:
         results = {stage: parse_json(fields[stage]) for stage in ("merge", "check", "notify")}
         final = _final(int(fields["a"]), JobStatus(fields["s"]), results)
         return Update(epoch, at, master, final=final)
-    jobs = tuple(_job_update(*row) for row in json.loads(fields["d"]))
-    return Update(epoch, at, master, jobs=jobs)
+    # A service of the version before has no notes.
+    jobs, noted = (
+        tuple(_job_update(*row) for row in json.loads(fields.get(name, "[]"))) for name in "dn"
+    )
+    return Update(epoch, at, master, jobs=jobs, noted=noted)
 
 
 def _job_update(

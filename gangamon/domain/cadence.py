@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+#: The longest wait while a backend cannot be asked, in intervals.
+PATIENCE = 1.5
+
 
 @dataclass(frozen=True)
 class Cadence:
@@ -44,12 +47,16 @@ class Cadence:
             return interval
         return min(max(wish, self.floor, 5.0 * query), max(self.cap, self.floor))
 
-    def backoff(self, failures: int, jitter: float) -> float:
+    def backoff(self, failures: int, jitter: float, usual: float | None = None) -> float:
         """The wait after ``failures`` (>= 1) failed queries; ``jitter`` uniform in [0, 1).
 
         Never beyond the cap: what ended just before the backend could not be asked is forgotten
-        by then, and a healthy lane is asked no less often.
+        by then, and a healthy lane is asked no less often. Nor beyond one and a half of what is
+        ``usual`` (the lane's interval, or the seconds that the failed query took): whoever is back
+        is found within two intervals, and who hangs is asked about half of the time.
         """
         wait = self.retry_base * 2.0 ** min(failures - 1, 16) * (0.5 + jitter)
         longest = max(self.cap, self.floor)
+        if usual is not None:
+            longest = min(longest, PATIENCE * max(usual, self.floor))
         return wait if wait <= longest else longest * (0.5 + 0.5 * jitter)

@@ -61,6 +61,7 @@ class Job:
     ``absences``, ``absent_at``, ``absent_for``: good answers in a row that did not name the job,
     the last of them, and the seconds they span (a gap in which nobody answered counts little).
     ``checks``: what the checkers said of its outputs; empty if none was run by the service.
+    ``told_at``: when its attributes last changed without a transition.
     ``unmapped``: the native status is not in the backend's table; kept and reported.
     """
 
@@ -80,6 +81,7 @@ class Job:
     attributes: Mapping[str, Scalar] = field(default_factory=dict)
     history: tuple[Entry, ...] = ()
     checks: tuple[Check, ...] = ()
+    told_at: float = 0.0
 
     @property
     def version(self) -> Version:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -11,11 +12,16 @@ from gangamon.domain.observation import (
     Absent,
     Fetched,
     Observation,
+    Scalar,
     Seen,
     Unreachable,
     Withdrawn,
 )
 from gangamon.domain.status import FINAL, LEGAL, POLLED, RANK, JobStatus
+
+#: Seconds after a job's attributes were shown in which they change with a transition only: what
+#: changes with each poll (DIRAC's application status) costs each job an update a minute at most.
+TELL_EVERY = 60.0
 
 
 class InvalidTransition(Exception):
@@ -48,6 +54,14 @@ class Step(NamedTuple):
     def moved(self, before: Job) -> bool:
         """Whether this is a transition and not only new facts."""
         return self.job is not before and not self.job.same_version(before)
+
+    def told(self, before: Job) -> Mapping[str, Scalar]:
+        """What is to be shown of the job's attributes though it has not moved: those that are
+        new, or other than they were."""
+        old, new = before.attributes, self.job.attributes
+        if new is old or self.moved(before):
+            return {}
+        return {name: value for name, value in new.items() if name not in old or old[name] != value}
 
 
 def needs_second_source(job: Job, policy: AbsencePolicy) -> bool:
@@ -82,8 +96,9 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
     restarted = restarts > job.restart
     if job.status not in POLLED and not restarted:
         return Step(job)  # completing: the backend has had its say
-    if not restarted and _known(job, seen):
+    if not restarted and _known(job, seen, now):
         return Step(job)
+    before = job
     job = job.but(
         native_status=seen.native_status,
         unmapped=seen.status is None,
@@ -102,7 +117,7 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
             job = _record(job.but(restart=restarts), job.status, seen.source, now)
     meaning = seen.status
     if meaning is None or (RANK[meaning] <= RANK[job.status]):
-        return Step(job)
+        return Step(job if restarted else _shown(job, before, now))
     if meaning is JobStatus.RUNNING:
         return Step(_move(job, JobStatus.RUNNING, seen.source, now))
     evidence = Evidence(
@@ -120,8 +135,22 @@ def _seen(job: Job, seen: Seen, now: float) -> Step:
     return Step(_move(job, JobStatus.COMPLETING, seen.source, now), (Stage.FETCH,))
 
 
-def _known(job: Job, seen: Seen) -> bool:
-    """Whether nothing of it is new: so it is with most answers, and a copy costs."""
+def _rests(job: Job, now: float) -> bool:
+    """Whether its attributes were shown only just now."""
+    last = max(job.told_at, job.history[-1].at if job.history else 0.0)
+    return bool(last) and now - last < TELL_EVERY
+
+
+def _shown(job: Job, before: Job, now: float) -> Job:
+    """A job that did not move: its attributes are what was shown of them, and no more."""
+    if job.attributes == before.attributes:
+        return job
+    return job.but(attributes=before.attributes) if _rests(before, now) else job.but(told_at=now)
+
+
+def _known(job: Job, seen: Seen, now: float) -> bool:
+    """Whether nothing of it is new, or may be shown yet: so it is with most answers, and a copy
+    costs."""
     return (
         job.native_status == seen.native_status
         and job.unmapped == (seen.status is None)
@@ -129,7 +158,11 @@ def _known(job: Job, seen: Seen) -> bool:
         and (not seen.site or job.site == seen.site)
         and not (job.absences or job.absent_for or job.stale)
         and job.absent_at is None
-        and (seen.attributes == job.attributes or seen.attributes.items() <= job.attributes.items())
+        and (
+            seen.attributes == job.attributes
+            or seen.attributes.items() <= job.attributes.items()
+            or _rests(job, now)
+        )
     )
 
 

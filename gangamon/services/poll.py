@@ -97,7 +97,7 @@ class Poll:
         try:
             seen = query.ask(asked, new) if asked else {}
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was learnt
-            self._failed(claim, batches, backend, name, error, query)
+            self._failed(claim, batches, backend, name, record, error, query)
             return 0
         self._second_look(lane, backend, batches, items, seen, query)
         self._store.answered(claim.token, claim.queue)
@@ -124,7 +124,9 @@ class Poll:
         steps = {b.id: _steps(b, items[b.id], backend, seen, query.bad, now) for b in batches}
         moved = any(s.moved(b.jobs[sub]) for b in batches for sub, s in steps[b.id].items())
         rounds = -(-record.batches // members_of(backend.limits))
-        took = query.longest * max(1, rounds)
+        # One slow answer says little: who stood still for it may be well again.
+        longest = query.longest if record.asked_at is None else min(query.longest, record.query)
+        took = longest * max(1, rounds)
         interval = backend.limits.cadence.interval(record.interval, took, moved)
         outcomes = []
         for batch in batches:
@@ -211,6 +213,7 @@ class Poll:
         batches: Sequence[Batch],
         backend: Backend,
         name: str,
+        record: LaneRecord,
         error: Exception,
         query: Query,
     ) -> None:
@@ -222,7 +225,8 @@ class Poll:
         else:
             why = f"{type(error).__name__}: {error}"
             failures = self._store.note_failure(name, why, query.asked)
-            wait = backend.limits.cadence.backoff(failures, random.random())
+            usual = max(record.interval or 0.0, query.asked.slowest)
+            wait = backend.limits.cadence.backoff(failures, random.random(), usual)
             log.warning("lane %s could not be asked (%d in a row): %s", name, failures, error)
             if failures >= BREAKER:
                 self._store.open_breaker(name, wait)

@@ -11,7 +11,7 @@ from typing import Any, cast
 from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec, NotifierSpec
 from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Check
+from gangamon.domain.observation import Check, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import Brought, Master
 
@@ -44,6 +44,7 @@ _FIELDS = {
     "abs": "absences",
     "absat": "absent_at",
     "stale": "stale",
+    "told": "told_at",
 }
 _LOADED = {**_FIELDS, "absfor": "absent_for", "at": "attributes"}
 
@@ -133,6 +134,11 @@ def dump_update(sub: int, job: Job, attributes: str) -> str:
         times = dumps([job.evidence.ended_at, job.evidence.started_at])[1:-1]
     checks = f",{dumps([asdict(check) for check in job.checks])}" if job.checks else ""
     return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
+
+
+def dump_note(sub: int, job: Job, told: Mapping[str, Scalar]) -> str:
+    """What is told of a job that did not move: as an update, with those attributes only."""
+    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{dumps(dict(told))}]'
 
 
 def dump_parts(parts: Sequence[MergerSpec | CheckerSpec | NotifierSpec]) -> str:

@@ -110,12 +110,17 @@ class Commits(StoreBase):
             before, after = change.before, change.step.job
             moved = change.step.moved(before)
             attributes = codec.dumps(dict(after.attributes))
+            if moved:
+                update = codec.dump_update(change.sub, after, attributes)
+            else:
+                told = change.step.told(before)
+                update = codec.dump_note(change.sub, after, told) if told else ""
             args += (
                 change.sub,
                 before.state,
                 after.state if moved else "",
                 codec.dump_facts(after, attributes),
-                codec.dump_update(change.sub, after, attributes) if moved else "",
+                update,
                 after.attempt if Stage.FETCH in change.step.effects else "",
             )
         return keys, args

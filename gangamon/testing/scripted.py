@@ -48,6 +48,10 @@ class ScriptedClient:
                 self.finals[master] = final
         self._updates.put(Update(EPOCH, 0.0, master, said, final=final))
 
+    def note(self, master: int, jobs: Iterable[JobUpdate]) -> None:
+        """Attributes of jobs that do not move."""
+        self._updates.put(Update(EPOCH, 0.0, master, noted=tuple(jobs)))
+
     # --- what the adapter asks --------------------------------------------------------------
 
     def submit(self, command: Command) -> str:

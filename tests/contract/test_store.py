@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import fakeredis
@@ -11,9 +12,9 @@ import redis
 
 from gangamon.domain.effect import Stage
 from gangamon.domain.job import Job
-from gangamon.domain.observation import Fetched, Observation, Seen
+from gangamon.domain.observation import Absent, Fetched, Observation, Seen
 from gangamon.domain.status import JobStatus
-from gangamon.domain.transition import AbsencePolicy, advance
+from gangamon.domain.transition import TELL_EVERY, AbsencePolicy, advance
 from gangamon.errors import LeaseLost
 from gangamon.protocols import Change, Claim, Outcome
 from gangamon.store.inbox import ClientStore
@@ -308,6 +309,28 @@ def test_a_transition_its_counters_its_update_and_its_fetch_are_one(rig: Rig) ->
     assert '"id":5' in update["d"]
     assert rig.take(f"fetch.{OWNER}").members == (f"{OWNER}:{REPOSITORY}:7:0@1",)
     until(lambda: rig.store.claim(POLL, 10, 3600.0, 5), 60, "the batch is due again")
+
+
+def test_what_changes_without_a_transition_is_told(rig: Rig) -> None:
+    """One entry for the jobs of a commit, with what has changed of them and no more; none for a
+    commit that changes nothing of them; and none for a job that has moved on meanwhile."""
+    waits = Seen("queued", JobStatus.SUBMITTED, "test", attributes={"a": 1, "b": 1})
+    rig.store.enqueue(OWNER, "", enqueue(3))
+    rig.store.commit("", "", the_master(rig.store), [rig.change(0, waits)], None)
+    late = rig.change(1, waits)
+    rig.observe(rig.take(), {0: Absent("test"), 1: RUNNING})
+    rig.store.commit("", "", the_master(rig.store), [late], None)
+    first, second = rig.updates("t")
+    assert (first["d"], first["n"]) == ("[]", '[[0,1,0,"submitted",{"a":1,"b":1}]]')
+    assert '"running"' in second["d"] and second["n"] == "[]"
+    again = replace(waits, attributes={"a": 1, "b": 2})
+    job = rig.store.jobs(the_master(rig.store), [0])[0]
+    step = advance(job, again, AbsencePolicy(), 10.0 + TELL_EVERY)
+    rig.store.commit("", "", the_master(rig.store), [Change(0, job, step)], None)
+    assert rig.updates("t")[2]["n"] == '[[0,1,0,"submitted",{"b":2}]]'
+    job = rig.store.jobs(the_master(rig.store), [0])[0]
+    assert (job.attributes, job.told_at) == ({"a": 1, "b": 2}, 10.0 + TELL_EVERY)
+    assert len(rig.updates("t")) == 3
 
 
 def test_the_merge_is_due_exactly_once(rig: Rig) -> None:

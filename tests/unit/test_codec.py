@@ -58,6 +58,7 @@ def test_every_field_comes_back() -> None:
             Entry(2, 1, JobStatus.COMPLETING, 2.5, 'a"b'),
         ),
         checks=(Check("A", "ab", False, 'a "reason"'), Check("B", "cd", True, "", "no\n")),
+        told_at=3.5,
     )
     plain = vars(Job("", 1, JobStatus.SUBMITTING))
     assert not [name for name, value in vars(job).items() if value == plain[name]], "not tried"

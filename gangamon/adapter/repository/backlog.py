@@ -15,7 +15,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any
 
@@ -63,11 +63,19 @@ class _Applying:
 
 
 class Backlog:
-    """``transition(job, update)`` applies an update to a loaded subjob; ``shown(update)`` is the
-    status to show. Any thread may load a subjob; all else is called by the adapter's."""
+    """``transition(job, update)`` applies an update to a loaded subjob, ``noted(job, update)`` the
+    attributes of one that has not moved; ``shown(update)`` is the status to show. Any thread may
+    load a subjob; all else is called by the adapter's."""
 
-    def __init__(self, transition: Callable[[Any, Any], None], shown: Callable[[Any], str]) -> None:
-        self._transition, self._shown = transition, shown
+    def __init__(
+        self,
+        transition: Callable[[Any, Any], None],
+        shown: Callable[[Any], str],
+        noted: Callable[[Any, Any], None],
+    ) -> None:
+        self._transition, self._shown, self._noted = transition, shown, noted
+        #: Master -> its list, and sub -> what was told of it since it was loaded last.
+        self._notes: dict[int, tuple[Any, dict[int, Any]]] = {}
         #: Where it is kept from one session to the next.
         self.records: Records | None = None
         self._lists: dict[int, _List] = {}
@@ -110,11 +118,37 @@ class Backlog:
             else:
                 loaded = False
                 kept.waiting[update.sub] = update
+                self._forget_note(subjobs, update.sub)  # it has all attributes
                 entry = subjobs._subjobIndexData[update.sub]
                 kept.durable.setdefault(update.sub, entry)
                 subjobs._subjobIndexData[update.sub] = _with(entry, self._shown(update))
         if loaded:  # by somebody, since it was looked at
             self._transition(stripProxy(subjobs[update.sub]), update)
+
+    def note(self, master: Any, update: Any) -> None:
+        """Attributes of a subjob that has not moved: they wait until somebody has it loaded, for
+        which they are no reason."""
+        subjobs, sub = stripProxy(master.subjobs), update.sub
+        with self._lock:
+            loaded = subjobs.isLoaded(sub)
+            kept = self._lists.get(master.id)
+            if loaded:
+                pass
+            elif kept is not None and kept.subjobs is subjobs and sub in kept.waiting:
+                kept.waiting[sub] = _with_attributes(kept.waiting[sub], update)
+            else:
+                found, notes = self._notes.get(master.id, (None, {}))
+                if found is not subjobs:
+                    found, notes = self._notes[master.id] = (subjobs, {})
+                notes[sub] = _with_attributes(notes[sub], update) if sub in notes else update
+        if loaded:
+            self._noted(stripProxy(subjobs[sub]), update)
+
+    def _forget_note(self, subjobs: Any, sub: int) -> Any:
+        for found, notes in list(self._notes.values()):
+            if found is subjobs:
+                return notes.pop(sub, None)
+        return None
 
     def _list(self, master: Any, subjobs: Any) -> _List:
         kept = self._lists.get(master.id)
@@ -154,6 +188,11 @@ class Backlog:
     def loaded(self, subjobs: Any, sub: int, job: Any) -> None:
         """Somebody has this subjob from its list: apply what waits for it, once. What another
         thread is applying is waited for, lest the reader sees what the file said."""
+        if self._notes:
+            with self._lock:
+                note = self._forget_note(subjobs, sub)
+            if note is not None:
+                self._noted(job, note)
         for kept in list(self._lists.values()):
             if kept.subjobs is subjobs:
                 self._settle(kept, sub, job)
@@ -237,6 +276,7 @@ class Backlog:
 
     def keep(self, master: Any) -> None:
         """Note on disk what waits: the master ends, and nobody will ask the service again."""
+        self._notes.pop(master.id, None)
         kept = self._lists.get(master.id)
         if kept is not None and kept.waiting and self.records is not None:
             self.records.write(master.id, list(kept.waiting.values()))
@@ -267,6 +307,13 @@ class Backlog:
 
 def _path(subjobs: Any, sub: int) -> str:
     return os.path.join(subjobs._jobDirectory, str(sub), subjobs._dataFileName)
+
+
+def _with_attributes(before: Any, update: Any) -> Any:
+    """The update before, with what is told now; of another attempt: this one."""
+    if before.attempt != update.attempt:
+        return before if before.attempt > update.attempt else update
+    return replace(before, attributes={**before.attributes, **update.attributes})
 
 
 def _written_at(subjobs: Any, sub: int) -> float | None:

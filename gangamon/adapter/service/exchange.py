@@ -123,6 +123,7 @@ class Exchange:
 
     def _take(self, updates: list[Any], following: Following) -> None:
         jobs: dict[int, list[Any]] = defaultdict(list)
+        notes: dict[int, list[Any]] = defaultdict(list)
         for update in updates:
             if update.epoch != self._link.epoch:
                 if self._link.moved_on():
@@ -132,6 +133,8 @@ class Exchange:
                 self._refused(update)
             if update.jobs:
                 jobs[update.master].extend(update.jobs)
+            if update.noted:
+                notes[update.master].extend(update.noted)
             watched = self._roster.get(update.master) if update.final is not None else None
             if watched is not None:
                 watched.finish_at = 0.0
@@ -142,6 +145,10 @@ class Exchange:
                 watched.missed = True
             elif watched is not None and watched.resolved:
                 self._guard(watched, partial(self._apply, updates=changes))
+        for master, told in notes.items():
+            watched = self._roster.get(master)
+            if watched is not None and watched.resolved and master in following:
+                self._guard(watched, partial(self._applier.note, updates=told))
 
     def _apply(self, watched: Watched, updates: list[Any]) -> None:
         self._applier.apply(watched, updates)

@@ -51,7 +51,7 @@ class Applier:
     def __init__(self, reader: Reader, alive: Callable[[], bool]) -> None:
         self._reader, self._alive = reader, alive
         self.writer = Writer(alive)
-        self.backlog = Backlog(self._transition, lambda update: shown(update.status))
+        self.backlog = Backlog(self._transition, lambda update: shown(update.status), noted)
         self._restored = False
         self.lags: deque[float] = deque(maxlen=200_000)
         self.applied = 0
@@ -80,6 +80,29 @@ class Applier:
                 logger.error("job %s: %s", fqid, error)
                 watched.look_at = 0.0  # the counts may be off
         self.roll_up(watched, master)
+
+    def note(self, watched: Watched, updates: Iterable[Any]) -> None:
+        """Show what is told of jobs that have not moved, of a subjob that is not in memory when it
+        is loaded. Ganga's own flush writes it. Raises Gone, Locked."""
+        master = self._reader.master(watched.id)
+        subjobs = Subjobs(master)
+        rested = time.monotonic()
+        for update in updates:
+            if time.monotonic() - rested > WORK:
+                time.sleep(PAUSE)
+                rested = time.monotonic()
+                if not self._alive():
+                    break
+            if update.attempt != watched.attempts.get(update.sub):
+                continue
+            if update.sub == UNSPLIT:
+                noted(master, update)
+            elif not 0 <= update.sub < len(subjobs):
+                continue
+            elif subjobs.loaded(update.sub):
+                noted(subjobs[update.sub], update)
+            else:
+                self.backlog.note(master, update)
 
     def put_right(self, watched: Watched) -> None:
         """A master that was running and is submitted again, see ``Roster.overtaken``. Raises Gone,
@@ -211,6 +234,13 @@ def transition(job: Any, update: Any) -> None:
         # No hooks hang on these transitions: this is what updateStatus would do.
         job.time.timenow(new)
         job.status = new
+
+
+def noted(job: Any, update: Any) -> None:
+    """Show attributes of a loaded job that has not moved. What has ended, or was submitted again
+    meanwhile, stays as it is."""
+    if job.status in POLLED and int(job.info.submit_counter) == update.attempt:
+        _attributes(job, update.attributes)
 
 
 def _after(old: str, update: Any) -> str:

@@ -7,8 +7,9 @@
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue  9 grow queue
 --      10 ms until the merge while jobs run is woken ('' = it is not)  11 files and  12 bytes that
 --      were brought  13 the epoch's key, which is only read (a key that is declared wants the right
---      to write), then per job: sub, expected state, new state ('' = only facts), facts, update,
---      attempt to be fetched ('' = none)
+--      to write), then per job: sub, expected state, new state ('' = only facts), facts, update
+--      ('' = none; with only facts: what is told of a job that did not move), attempt to be fetched
+--      ('' = none)
 -- The owner's own word has no claim: KEYS 1 the commands taken in, ARGV 1 '', 2 the command's id.
 -- Returns {applied, refused, fetches due, merge due} | {-1} (not our claim) | {-2} (master gone)
 local held = ARGV[1] ~= ''
@@ -25,7 +26,7 @@ for i = 14, #ARGV, 6 do
   end
 end
 local now = now_ms()
-local applied, refused, fetches, updates = 0, 0, 0, {}
+local applied, refused, fetches, updates, notes = 0, 0, 0, {}, {}
 -- Few calls with many fields: a call for each field would double the time.
 local subs, found, states, facts, counts, moved = {}, {}, {}, {}, {}, {}
 for i = 14, #ARGV, 6 do subs[#subs + 1] = ARGV[i] end
@@ -57,6 +58,8 @@ for j, sub in ipairs(subs) do
         redis.call('ZADD', KEYS[10], now, ARGV[6] .. ':' .. sub .. '@' .. ARGV[i + 5])
         fetches = fetches + 1
       end
+    elseif ARGV[i + 4] ~= '' then
+      notes[#notes + 1] = ARGV[i + 4]
     end
   end
 end
@@ -77,9 +80,9 @@ if applied > 0 then
   end
 end
 if fetches > 0 then redis.call('SADD', KEYS[12], ARGV[7]) end
-if applied > 0 then
+if applied > 0 or #notes > 0 then
   redis.call('XADD', KEYS[9], 'MAXLEN', '~', MAXLEN, '*', 'k', 't', 'e', redis.call('GET', ARGV[13]), 't', now,
-    'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']')
+    'm', ARGV[5], 'd', '[' .. table.concat(updates, ',') .. ']', 'n', '[' .. table.concat(notes, ',') .. ']')
 end
 if tonumber(ARGV[11]) > 0 and applied > 0 then
   redis.call('HINCRBY', KEYS[6], 'f:jobs', 1)

@@ -63,7 +63,7 @@ runtimedir = {top}/rte
 delegationdb = sqlite
 wakeupperiod = 2
 fixdirectories = yes
-maxjobs = 1000 8 -1 -1 -1
+maxjobs = 1000 {slots} -1 -1 -1
 [arex/ws]
 wsurl = https://localhost:{port}/arex
 logfile = {top}/log/ws.log
@@ -147,10 +147,12 @@ def missing() -> list[str]:
 
 
 class Arc(Daemons):
-    """``url``: of its A-REX. ``proxy``: of the user that it knows."""
+    """``url``: of its A-REX. ``proxy``: of the user that it knows. ``slots``: jobs at the same
+    time."""
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int = 8) -> None:
         super().__init__("gm-arc-")
+        self.slots = slots
         self.folder.chmod(0o755)  # jobs run as nobody
         (self.port,) = free_ports(1)
         self.url = f"https://localhost:{self.port}/arex"
@@ -180,7 +182,7 @@ class Arc(Daemons):
             X509_USER_CERT=str(self.folder / "host" / "cert.pem"),
             X509_USER_KEY=str(self.folder / "host" / "key.pem"),
         )
-        given = {"top": str(self.folder), "port": self.port}
+        given = {"top": str(self.folder), "port": self.port, "slots": self.slots}
         conf = self.folder / "arc.conf"
         conf.write_text(_CONF.format(**given))
         for name, plugins, chain, map_, run in (
@@ -305,8 +307,8 @@ class Arc(Daemons):
 
 
 @contextlib.contextmanager
-def running() -> Iterator[Arc]:
-    ce = Arc()
+def running(slots: int = 8) -> Iterator[Arc]:
+    ce = Arc(slots)
     try:
         ce.start()
         yield ce

@@ -148,13 +148,13 @@ class Condor:
 
     def kill_schedd(self) -> None:
         """kill -9: the master starts another one some seconds later."""
-        self._signal_schedd(signal.SIGKILL)
+        self.signal_schedd(signal.SIGKILL)
 
     def freeze_schedd(self, frozen: bool) -> None:
         """It hangs: SIGSTOP."""
-        self._signal_schedd(signal.SIGSTOP if frozen else signal.SIGCONT)
+        self.signal_schedd(signal.SIGSTOP if frozen else signal.SIGCONT)
 
-    def _signal_schedd(self, which: int) -> None:
+    def signal_schedd(self, which: int) -> None:
         found = self.pids("condor_schedd")  # itself, and those it has forked to answer
         assert found
         for pid in found:

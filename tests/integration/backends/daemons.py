@@ -80,10 +80,13 @@ class Daemons:
 
     def pause(self, name: str) -> None:
         """It stands still, with its connections, until ``resume``."""
-        self._daemons[name].send_signal(signal.SIGSTOP)
+        self.signal(name, signal.SIGSTOP)
 
     def resume(self, name: str) -> None:
-        self._daemons[name].send_signal(signal.SIGCONT)
+        self.signal(name, signal.SIGCONT)
+
+    def signal(self, name: str, signal_: int) -> None:
+        self._daemons[name].send_signal(signal_)
 
     def run(self, *words: str, text: str = "") -> str:
         """A command that must succeed; what it printed."""

@@ -41,27 +41,57 @@ ACCOUNTING = {
 }
 
 
+#: Of version 1 of the kernel's, where it is mounted by default.
+CGROUPS = Path("/sys/fs/cgroup")
+CGROUP_CONF = f"""
+CgroupPlugin=cgroup/v1
+CgroupMountpoint={CGROUPS}
+ConstrainRAMSpace=yes
+ConstrainSwapSpace=yes
+AllowedSwapSpace=0
+MinRAMSpace=5
+IgnoreSystemd=yes
+"""
+
+
+def can_hold_memory() -> bool:
+    """Whether a cluster with ``cgroups`` can run here."""
+    return os.geteuid() == 0 and os.access(CGROUPS / "memory" / "memory.limit_in_bytes", os.W_OK)
+
+
 def missing(programs: Mapping[str, str]) -> list[str]:
     """The packages that are not installed."""
     return sorted({p for name, p in programs.items() if shutil.which(name, path=PATH) is None})
 
 
 class Slurm:
-    """A cluster of two nodes, ``firm`` and ``frail``, with eight slots each, both this host.
+    """A cluster of two nodes, ``firm`` and ``frail``, with ``slots`` each, both this host.
 
     ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
     it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
+    ``looks``: seconds between two looks at what the processes of each job take, each of which
+    reads all of /proc. ``cgroups``: the kernel holds jobs to the memory that they asked for.
+    ``completions``: where slurmctld writes a line of each job that has ended.
     """
 
     def __init__(
-        self, name: str, memory: int = 300, accounting: bool = False, most: int = 10_000
+        self,
+        name: str,
+        memory: int = 300,
+        accounting: bool = False,
+        most: int = 10_000,
+        slots: int = 8,
+        looks: int = 1,
+        cgroups: bool = False,
     ) -> None:
         self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
+        self.slots, self.looks, self.cgroups = slots, looks, cgroups
         # Sockets lie below it, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-slurm-"))
         # munged insists that nobody else can write above its socket, and that all can get there.
         self.folder.chmod(0o755)
         self.conf = self.folder / "slurm.conf"
+        self.completions = self.folder / "log" / "completions"
         self.environ = {**os.environ, "PATH": PATH, "SLURM_CONF": str(self.conf)}
         self.environ["MYSQL_UNIX_PORT"] = str(self.folder / "db.sock")  # for slurmdbd's library
         self._ports = _free_ports(4)
@@ -77,13 +107,7 @@ class Slurm:
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
         self._configure()
-        sock = self.folder / "munge.sock"
-        self._daemon(
-            *("munged", "--foreground", "--force", "--num-threads=2", f"--key-file={key}"),
-            *(f"--socket={sock}", f"--pid-file={self.folder}/munged.pid"),
-            *(f"--log-file={self.folder}/log/munged.log", f"--seed-file={self.folder}/munge/seed"),
-        )
-        self._until(lambda: self._does("munge", "-n", "-S", str(sock)), "munged answers")
+        self.start_munge()
         if self.accounting:
             self._start_accounting()
         self.start_controller()
@@ -91,14 +115,30 @@ class Slurm:
             self._daemon("slurmd", "-D", "-N", node, name=node)
         self._until(lambda: self._idle() == 2, "both nodes are idle")
 
+    def start_munge(self) -> None:
+        key, sock = self.folder / "munge" / "key", self.folder / "munge.sock"
+        self._daemon(
+            *("munged", "--foreground", "--force", "--num-threads=2", f"--key-file={key}"),
+            *(f"--socket={sock}", f"--pid-file={self.folder}/munged.pid"),
+            *(f"--log-file={self.folder}/log/munged.log", f"--seed-file={self.folder}/munge/seed"),
+        )
+        self._until(lambda: self._does("munge", "-n", "-S", str(sock)), "munged answers")
+
+    def kill_munge(self) -> None:
+        """Nobody can say who he is: commands and daemons refuse each other."""
+        self._kill("munged")
+
     def start_controller(self) -> None:
         self._daemon("slurmctld", "-D")
         self._until(lambda: self._does("squeue", "-h"), "slurmctld answers")
 
     def kill_controller(self) -> None:
         """kill -9."""
-        self.daemons["slurmctld"].kill()
-        self.daemons.pop("slurmctld").wait(WITHIN)
+        self._kill("slurmctld")
+
+    def freeze(self, name: str, frozen: bool) -> None:
+        """A daemon stands still, with its connections: SIGSTOP."""
+        self.daemons[name].send_signal(signal.SIGSTOP if frozen else signal.SIGCONT)
 
     def remembers(self) -> None:
         """Wait until what it knows now is on its disk: it is written some seconds later."""
@@ -112,8 +152,7 @@ class Slurm:
 
     def kill_database(self) -> None:
         """What sacct asks is gone."""
-        self.daemons["slurmdbd"].kill()
-        self.daemons.pop("slurmdbd").wait(WITHIN)
+        self._kill("slurmdbd")
 
     def start_database(self) -> None:
         self._daemon("slurmdbd", "-D")
@@ -135,6 +174,8 @@ class Slurm:
                 _end(daemon, signal_)
         for process in self._left():
             process.kill()
+        if self.cgroups:
+            _remove_groups()
         for log in sorted((self.folder / "log").glob("*")):
             print(tail(log))
         shutil.rmtree(self.folder)
@@ -185,6 +226,11 @@ class Slurm:
         return self._command("squeue", "-h", "-t", "all", "-j", job).returncode == 0
 
     # --- inside -----------------------------------------------------------------------------
+
+    def _kill(self, name: str) -> None:
+        daemon = self.daemons.pop(name)
+        daemon.kill()
+        daemon.wait(WITHIN)
 
     def _command(self, *words: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -268,7 +314,9 @@ StorageLoc=slurm_acct_db
 CommunicationParameters=NoInAddrAny
 """)
             conf.chmod(0o600)
-        node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs=8 RealMemory=8000 State=UNKNOWN"
+        if self.cgroups:
+            (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
+        node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
         self.conf.write_text(f"""
 ClusterName={self.name}
 SlurmctldHost={host}(127.0.0.1)
@@ -286,26 +334,37 @@ SlurmdPidFile={self.folder}/slurmd-%n.pid
 MpiDefault=none
 SwitchType=switch/none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
+TaskPlugin=task/{"cgroup" if self.cgroups else "none"}
 JobAcctGatherType=jobacct_gather/linux
-JobAcctGatherFrequency=1
-JobAcctGatherParams=OverMemoryKill
+JobAcctGatherFrequency={self.looks}
+{"" if self.cgroups else "JobAcctGatherParams=OverMemoryKill"}
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU
+SelectTypeParameters=CR_CPU{"_Memory" if self.cgroups else ""}
+DefMemPerCPU={900 if self.cgroups else 0}
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=2
 PropagateResourceLimits=NONE
+JobCompType=jobcomp/filetxt
+JobCompLoc={self.completions}
 MinJobAge={self.memory}
 MaxJobCount={self.most}
 ReturnToService=2
 KillWait=2
 {store}
-NodeName=firm Port={firm} {node}
-NodeName=frail Port={frail} {node}
+NodeName=firm Port={firm} {node} State=UNKNOWN
+NodeName=frail Port={frail} {node} State=UNKNOWN
 PartitionName=fast Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=held Nodes=ALL MaxTime=INFINITE State=DOWN
 """)
+
+
+def _remove_groups() -> None:
+    """Of the nodes; Slurm leaves them. Those of a cluster that runs beside are not empty."""
+    for top in CGROUPS.glob("*/slurm_f*"):
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
 
 
 def _free_ports(count: int) -> list[int]:

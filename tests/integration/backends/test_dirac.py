@@ -46,6 +46,7 @@ LIVES = {
     "not uploaded": ("Failed", "Uploading Output Data", "", "", FAILED),
     "lost": ("Failed", "Job stalled: pilot not running", "", "", FAILED),
     "never began": ("Killed", "Marked for termination", "", "", FAILED),
+    "killed": ("Killed", "Marked for termination", "", "", FAILED),
     "deleted": ("Deleted", "Checking accounting", "", "", FAILED),
 }
 
@@ -82,7 +83,7 @@ def jobs(dirac_site: Dirac) -> Mapping[str, int]:
     """Jobs that stay as they are."""
     found = dict(zip(LIVES, dirac_site.jobs(len(LIVES)), strict=True))
     for name, (status, minor, application, site, _) in LIVES.items():
-        if status in ("Done", "Failed"):
+        if status in ("Done", "Failed") or name == "killed":
             dirac_site.hand("status", [found[name]], "Running", "Application")
         dirac_site.hand("status", [found[name]], status, minor, application, site)
     dirac_site.hand("parameter", found["well"], "NormCPUTime(s)", "12.5")

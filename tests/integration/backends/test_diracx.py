@@ -36,7 +36,7 @@ HOME = f"{getpass.getuser()}:repository"
 SUBMITTED, RUNNING = JobStatus.SUBMITTED, JobStatus.RUNNING
 COMPLETED, FAILED = JobStatus.COMPLETED, JobStatus.FAILED
 
-#: (Status, MinorStatus, ApplicationStatus) -> the meaning. All but the first have run before.
+#: (Status, MinorStatus, ApplicationStatus) -> the meaning. All but two have run before.
 LIVES = {
     "waits": ("Waiting", "Pilot Agent Submission", "", SUBMITTED),
     "runs": ("Running", "Application", "step 1", RUNNING),
@@ -48,6 +48,7 @@ LIVES = {
     "too long": ("Failed", "Job has exceeded maximum wall clock time", "", FAILED),
     "killed": ("Killed", "Marked for termination", "", FAILED),
     "deleted": ("Deleted", "Checking accounting", "", FAILED),
+    "never began": ("Killed", "Marked for termination", "", FAILED),
 }
 
 
@@ -75,7 +76,7 @@ def seen(site: DiracX, job: int) -> Seen:
 def jobs(diracx_site: DiracX) -> Mapping[str, int]:
     """Jobs that stay as they are."""
     found = dict(zip(LIVES, diracx_site.jobs(len(LIVES)), strict=True))
-    began = [job for name, job in found.items() if name != "waits"]
+    began = [job for name, job in found.items() if name not in ("waits", "never began")]
     for status in ("Waiting", "Matched", "Running"):
         diracx_site.status(began, status, "Application")
     diracx_site.status([found["pending"]], "Completing")

@@ -23,6 +23,7 @@ from gangamon.errors import BackendUnreachable
 from gangamon.protocols import PollItem
 from gangamon.testing.conformance import BackendCase, BackendConformance
 from gangamon.testing.factories import poll_item
+from tests.integration.backends import slurm
 from tests.integration.backends.slurm import WITHIN, Slurm
 from tests.support.waiting import until
 
@@ -30,6 +31,9 @@ USER = getpass.getuser()
 HOME = f"{USER}:repository"
 
 Use = Callable[[Slurm], None]
+
+#: Prints 60 MB, to be kept in a variable.
+EATS = "head -c 60000000 /dev/zero | tr -c y y"
 
 
 def item(job: str, name: str = "", output: str = "/none", **fields: object) -> PollItem:
@@ -400,6 +404,22 @@ def test_a_job_at_its_limit(slurm_plain: Slurm, slow: str, use: Use) -> None:
     found = seen(slurm_plain, slow)
     assert (found.status, found.exit_code) == (JobStatus.FAILED, None)
     assert found.reason.startswith("ended by Slurm at its time limit (TIMEOUT)")
+
+
+def test_a_job_that_takes_too_much_memory(use: Use) -> None:
+    """Where the kernel holds jobs to what they asked for. Where it cannot (no memory group of
+    version 1) Slurm's own look at what their processes take is no end that it has a word for."""
+    if packages := slurm.missing(slurm.NEEDED):
+        pytest.skip(f"not installed (Debian): {', '.join(packages)}")
+    if not slurm.can_hold_memory():
+        pytest.skip("no memory group of version 1 that may be written to")
+    with slurm.running(Slurm("memory", cgroups=True)) as cluster:
+        use(cluster)
+        job = cluster.submit(f"x=`{EATS}`; sleep 600", "--mem=20")
+        cluster.reaches(job, "OUT_OF_MEMORY")
+        found = seen(cluster, job)
+    assert (found.status, found.exit_code) == (JobStatus.FAILED, None)
+    assert found.reason.startswith("it used more memory than it had asked for (OUT_OF_MEMORY)")
 
 
 def test_no_socket_but_on_loopback(slurm_plain: Slurm) -> None:

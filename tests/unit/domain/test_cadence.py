@@ -81,3 +81,15 @@ def test_backoff_is_bounded(failures: int, jitter: float) -> None:
 def test_backoff_doubles(failures: int, wait: float) -> None:
     """With the jitter in its middle."""
     assert Cadence(retry_base=2.0, cap=300.0).backoff(failures, 0.5) == wait
+
+
+@given(st.integers(1, 10_000), st.floats(0.0, 1.0, exclude_max=True), st.floats(0.0, 1000.0))
+def test_whoever_is_back_is_found_within_two_intervals(
+    failures: int, jitter: float, usual: float
+) -> None:
+    """However long it was away: half an interval is left for the query."""
+    cadence = Cadence(floor=20.0, cap=120.0)
+    wait = cadence.backoff(failures, jitter, usual)
+    assert wait <= min(120.0, 1.5 * max(20.0, usual))
+    assert wait <= cadence.backoff(failures, jitter)
+    assert cadence.backoff(10_000, jitter, usual) >= 0.5 * min(120.0, 1.5 * max(20.0, usual))

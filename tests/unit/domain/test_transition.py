@@ -20,6 +20,7 @@ from gangamon.domain.observation import (
 )
 from gangamon.domain.status import FINAL, LEGAL, POLLED, JobStatus
 from gangamon.domain.transition import (
+    TELL_EVERY,
     AbsencePolicy,
     InvalidTransition,
     Step,
@@ -274,3 +275,43 @@ def test_an_illegal_pair_is_a_bug() -> None:
 def test_stages_follow_gangas_order() -> None:
     """Merge, check, notify, and nothing after."""
     assert [following(stage) for stage in MASTER_STAGES] == [Stage.CHECK, Stage.NOTIFY, None]
+
+
+def test_attributes_that_change_without_a_transition_are_told_once_a_minute() -> None:
+    """At once the first time; what comes too soon is told by a later answer, or with the next
+    transition; what is the same again is not told, and costs no copy."""
+
+    def step(at: float, before: Job, status: JobStatus, **attributes: int) -> Step:
+        return advance(before, seen(status, attributes=attributes), POLICY, at)
+
+    waits = job()
+    one = step(1000.0, waits, SUBMITTED, a=1, b=1)
+    assert not one.moved(waits) and one.told(waits) == {"a": 1, "b": 1}
+    same = step(1200.0, one.job, SUBMITTED, a=1)
+    assert same.job is one.job and same.told(one.job) == {}
+    soon = step(1000.0 + TELL_EVERY / 2, one.job, SUBMITTED, a=2, b=1)
+    assert soon.job is one.job and soon.told(one.job) == {}
+    later = step(1000.0 + TELL_EVERY, soon.job, SUBMITTED, a=2, b=1)
+    assert later.told(soon.job) == {"a": 2} and later.job.attributes == {"a": 2, "b": 1}
+    runs = step(1001.0 + TELL_EVERY, later.job, RUNNING, a=3)
+    assert runs.moved(later.job) and runs.told(later.job) == {}
+    assert runs.job.attributes == {"a": 3, "b": 1}
+    after = step(1002.0 + TELL_EVERY, runs.job, RUNNING, a=4)
+    assert after.job is runs.job
+    last = step(1001.0 + 2 * TELL_EVERY, runs.job, RUNNING, a=4)
+    assert last.told(runs.job) == {"a": 4}
+
+
+@given(starts, stories)
+def test_what_is_told_adds_up(start: JobStatus, story: list[tuple[Observation, float]]) -> None:
+    """A reader of transitions and of what is told between them has the job's attributes."""
+    known: dict[str, object] = {}
+    for before, _, step, _ in walk(start, story):
+        known = dict(step.job.attributes) if step.moved(before) else {**known, **step.told(before)}
+        assert known == step.job.attributes
+
+
+def test_what_else_is_new_does_not_wait_for_the_attributes() -> None:
+    before = advance(job(), seen(SUBMITTED, attributes={"a": 1}), POLICY, 1000.0).job
+    after = advance(before, seen(SUBMITTED, site="B", attributes={"a": 2}), POLICY, 1001.0)
+    assert (after.job.site, after.job.attributes, after.told(before)) == ("B", {"a": 1}, {})

@@ -112,3 +112,30 @@ def test_a_lane_rests_no_longer_than_promised(monkeypatch: pytest.MonkeyPatch, s
             missed += not seen
         assert line[-1].code in ENDED and job.history[-1].status != "running"
     assert missed, "the scenario hides some phases"
+
+
+@pytest.mark.parametrize("seconds", [15.0, 100.0, 1800.0])
+def test_all_is_right_within_two_intervals_of_the_return(
+    monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    """However long the backend was away; what ended meanwhile is known then, and nothing before."""
+    floor = 20.0
+    limits = Limits(jobs=1000, slots=1, cadence=Cadence(floor=floor, cap=120.0, growth=1.0))
+    lanes = Lanes(monkeypatch, limits)
+    begun = lanes.time.at + 60.0
+    back = begun + seconds
+    lanes.backend.ends = {sub: begun + sub * seconds / 40 for sub in range(40)}
+    poll = lanes.backend.poll
+
+    def asked(lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
+        if begun <= lanes.time.at < back:
+            raise BackendUnreachable("away")
+        return poll(lane, items)
+
+    monkeypatch.setattr(lanes.backend, "poll", asked)
+    lanes.add(60, 60)
+    lanes.run(60.0 + seconds + 2 * floor + 1.0)
+    jobs = lanes.store.jobs(the_master(lanes.store), None)
+    known = {sub: job.history[-1] for sub, job in jobs.items() if sub in lanes.backend.ends}
+    assert {entry.status for entry in known.values()} == {"completing"}
+    assert all(back <= entry.at <= back + 2 * floor for entry in known.values()), known

@@ -1,0 +1,107 @@
+"""Slurm, with and without accounting."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+from benchmarks.outages.judge import Run
+from benchmarks.outages.systems import Fault, Job, System, Work, available, each, seconds, slowed
+from gangamon.domain.lane import Lane
+from gangamon.domain.status import JobStatus
+from tests.integration.backends import slurm
+
+#: Of each of the two nodes, which have the processors of this host.
+SLOTS = 40
+
+ENDS = {"COMPLETED": JobStatus.COMPLETED, "CANCELLED": JobStatus.KILLED}
+#: Runs after which Slurm begins anew, where it may.
+AGAIN = ("REQUEUED", "NODE_FAIL", "PREEMPTED")
+
+CONTROLLER = "slurmctld"
+
+
+class SlurmSystem:
+    """See System."""
+
+    behind = 0.0
+
+    def __init__(self, cluster: slurm.Slurm) -> None:
+        self._cluster = cluster
+        self.lane = Lane("Slurm", cluster.name)
+        self.environ = cluster.environ
+        self.folder = cluster.folder
+        self.slots = 2 * SLOTS
+        self.version = cluster.run("squeue", "--version")
+
+    def faults(self) -> Sequence[Fault]:
+        c = self._cluster
+        killed = Fault(f"{CONTROLLER} killed, started again", c.kill_controller, c.start_controller)
+        if c.accounting:
+            return [
+                killed,
+                Fault("slurmdbd killed, started again", c.kill_database, c.start_database),
+                self._still("slurmdbd"),
+                Fault("both killed, started again", self._kill_both, self._start_both),
+            ]
+        return [
+            killed,
+            self._still(CONTROLLER),
+            slowed(f"{CONTROLLER} is slow", lambda n: c.daemons[CONTROLLER].send_signal(n)),
+            Fault("munged killed: all are refused", c.kill_munge, c.start_munge),
+        ]
+
+    def _still(self, name: str) -> Fault:
+        freeze = partial(self._cluster.freeze, name)
+        return Fault(f"{name} stands still", partial(freeze, True), partial(freeze, False))
+
+    def _kill_both(self) -> None:
+        self._cluster.kill_database()
+        self._cluster.kill_controller()
+
+    def _start_both(self) -> None:
+        self._cluster.start_controller()
+        self._cluster.start_database()
+
+    def submit(self, works: Sequence[Work]) -> Sequence[Job]:
+        return each(lambda work: self._cluster.submit(work.line), works)
+
+    def cancel(self, ids: Sequence[str]) -> None:
+        self._cluster.run("scancel", *ids)
+
+    def record(self, ids: Sequence[str]) -> Mapping[str, Sequence[Run]]:
+        """The file of completed jobs that slurmctld writes."""
+        found: dict[str, list[Run]] = {id_: [] for id_ in ids}
+        for line in self._cluster.completions.read_text().splitlines():
+            row = dict(re.findall(r"(\w+)=(\S*)", line))
+            if row["JobId"] in found:
+                found[row["JobId"]].append(_run(row))
+        return found
+
+
+def _run(row: Mapping[str, str]) -> Run:
+    form = "%Y-%m-%dT%H:%M:%S"
+    state = row["JobState"]
+    begun = row["StartTime"] not in ("Unknown", "None")
+    status = None if state in AGAIN else ENDS.get(state, JobStatus.FAILED)
+    started = seconds(row["StartTime"], form) if begun else None
+    return Run(started, seconds(row["EndTime"], form), status)
+
+
+@contextmanager
+def plain(accounting: bool = False) -> Iterator[System]:
+    needed = {**slurm.NEEDED, **(slurm.ACCOUNTING if accounting else {})}
+    name = "accounted" if accounting else "plain"
+    with (
+        available(slurm.missing(needed)),
+        slurm.running(slurm.Slurm(name, accounting=accounting, slots=SLOTS, looks=60)) as cluster,
+    ):
+        yield SlurmSystem(cluster)
+
+
+@contextmanager
+def accounted() -> Iterator[System]:
+    with plain(accounting=True) as system:
+        yield system

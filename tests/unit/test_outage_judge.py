@@ -1,0 +1,69 @@
+"""What the outage benchmark takes for untrue, unsaid, and late."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks.outages.judge import Outage, Run, Said, early, hidden, settled, unsaid, untruths
+from gangamon.domain.status import JobStatus
+
+RUNNING, COMPLETING = JobStatus.RUNNING, JobStatus.COMPLETING
+COMPLETED, FAILED, KILLED = JobStatus.COMPLETED, JobStatus.FAILED, JobStatus.KILLED
+
+ENDED = Run(100.0, 200.0, COMPLETED)
+
+
+@pytest.mark.parametrize(
+    ("status", "at", "true"),
+    [
+        (COMPLETED, 200.0, True),
+        (COMPLETED, 199.5, True),  # servers count seconds
+        (COMPLETED, 190.0, False),
+        (COMPLETING, 190.0, False),
+        (FAILED, 210.0, False),
+        (KILLED, 210.0, False),
+        (RUNNING, 100.0, True),
+        (RUNNING, 90.0, True),  # see early
+        (JobStatus.SUBMITTED, 50.0, True),
+    ],
+)
+def test_untrue(status: JobStatus, at: float, true: bool) -> None:
+    """Another end, an end before the end; a run of a job that never began; a job without a
+    record."""
+    said = {"1": [Said(at, status)]}
+    assert (not untruths(said, {"1": [ENDED]})) is true
+    assert untruths({"1": [Said(at, FAILED)]}, {"1": []})
+    assert untruths({"1": [Said(at, RUNNING)]}, {"1": [Run(None, 200.0, KILLED)]})
+
+
+def test_early() -> None:
+    said = {"1": [Said(97.0, RUNNING)], "2": [Said(101.0, RUNNING)]}
+    assert early(said, {"1": [ENDED], "2": [ENDED]}) == 3.0
+    assert early({}, {"1": [ENDED]}) == 0.0
+
+
+def test_a_job_that_was_begun_anew() -> None:
+    """Its first run is no end, whoever said so."""
+    record = {"1": [Run(10.0, 20.0, None), ENDED]}
+    assert not untruths({"1": [Said(11.0, RUNNING), Said(201.0, COMPLETED)]}, record)
+    assert untruths({"1": [Said(21.0, FAILED)]}, record)
+
+
+def test_unsaid() -> None:
+    record = {"1": [ENDED], "2": [Run(10.0, 20.0, None)]}
+    assert not unsaid({"1": [Said(201.0, COMPLETED)]}, record)
+    for story in ([], [Said(100.0, RUNNING)], [Said(201.0, FAILED)]):
+        assert len(unsaid({"1": story}, record)) == 1
+
+
+def test_settled() -> None:
+    """By the last job that had begun, or ended, before the server was back."""
+    outage = Outage("x", 150.0, 250.0, 10.0)
+    record = {"1": [ENDED], "2": [Run(240.0, 400.0, FAILED)], "3": [Run(260.0, 300.0, FAILED)]}
+    assert hidden(outage, record) == 1
+    said = {"1": [Said(120.0, RUNNING), Said(255.0, COMPLETED)], "2": [Said(258.0, RUNNING)]}
+    assert settled(outage, said, record) == 8.0
+    assert settled(outage, {**said, "2": []}, record) == float("inf")
+    assert settled(outage, {**said, "1": [Said(255.0, FAILED)]}, record) == float("inf")
+    said["2"] = [Said(500.0, FAILED)]  # it was never seen to run
+    assert settled(outage, said, record) == 250.0
