@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench lock clean
+.PHONY: help demo test lint bench compose-test compose-demo lock clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-6s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole chain on simulated jobs (CHAOS=1: while processes are killed)
 	$(BIN)/python -m benchmarks demo $(if $(CHAOS),--chaos)
@@ -24,6 +24,13 @@ lint: $(READY) ## ruff, mypy, and the arrows of the layers
 
 bench: $(READY) ## one benchmark (NAME=...), or their list
 	$(BIN)/python -m benchmarks $(NAME)
+
+compose-test: $(READY) ## docker-compose.yml for real: built, started, killed, judged (as root)
+	$(BIN)/python -m pytest -s tests/acceptance/test_compose_stack.py $(PYTEST_ARGS)
+
+compose-demo: $(READY) ## the same with a job of 1,000 subjobs (SUBJOBS=n)
+	COMPOSE_SUBJOBS=$(or $(SUBJOBS),1000) $(BIN)/python -m pytest -s \
+	    tests/acceptance/test_compose_stack.py $(PYTEST_ARGS)
 
 lock: ## resolve requirements.lock anew (needs uv)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra all \
