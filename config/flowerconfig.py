@@ -16,7 +16,9 @@ if _file := os.environ.pop("FLOWER_BASIC_AUTH_FILE", ""):  # Flower stops at one
 basic_auth = [pair for pair in _given.split(",") if pair]
 
 if not basic_auth and address not in ("127.0.0.1", "::1", "localhost"):
-    raise SystemExit(f"flower: set FLOWER_BASIC_AUTH=user:password, or ..._FILE, to listen on {address}")
+    raise SystemExit(
+        f"flower: set FLOWER_BASIC_AUTH=user:password, or ..._FILE, to listen on {address}"
+    )
 
 # With a login alone everyone who has it could revoke tasks and stop workers.
 read_only = True

@@ -319,7 +319,9 @@ def _from_environment(environ: Mapping[str, str], faults: list[str]) -> dict[str
                 text = Path(value).read_text(encoding="utf-8")
             except (OSError, UnicodeDecodeError) as error:
                 why = getattr(error, "strerror", None) or "not text"
-                faults.append(f"{variable}: got {value!r}: {why}; accepted: a file that can be read")
+                faults.append(
+                    f"{variable}: got {value!r}: {why}; accepted: a file that can be read"
+                )
             else:
                 found[names[plain]] = (variable, _Secret(text.rstrip("\r\n")))
     return found

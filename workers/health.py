@@ -54,12 +54,12 @@ def main(arguments: list[str]) -> int:
     try:
         fault = CHECKS[arguments[0]](*arguments[1:])
     except (IndexError, KeyError, TypeError):
-        print(__doc__, file=sys.stderr)
+        sys.stderr.write(__doc__ or "")
         return 2
     except Exception as error:  # noqa: BLE001  # whatever it is, it is not well, and is said
         fault = f"{type(error).__name__}: {error}"
     if fault:
-        print(fault)
+        sys.stdout.write(f"{fault}\n")
     return 1 if fault else 0
 
 

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections import Counter
+from pathlib import Path
 
 import GangaCore.Core
 
@@ -51,7 +52,7 @@ found = {
     "run_s": ended - submitted,
     "lags": list(GangaCore.Core.monitoring_component.lags),
     "merged": merged,
-    "text": open(merged).read() if os.path.exists(merged) else "",
+    "text": Path(merged).read_text() if os.path.exists(merged) else "",
     "outputs": [os.path.join(s.outputdir, "stdout") for s in j.subjobs],
 }
 print("FACTS " + json.dumps(found), flush=True)

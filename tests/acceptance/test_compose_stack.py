@@ -18,6 +18,7 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -113,12 +114,7 @@ def test_a_job_completes_while_containers_are_killed(stack: Composition) -> None
             seconds = stack.kill(service)
             print(f"killed {service} with -9: its container ran again after {seconds:.1f} s")
         for service in KILLED:
-            check = ["tick"] if service == "beat" else ["worker", service.removeprefix("worker-")]
-            if service == "redis":
-                health = lambda: stack.health("redis") == "healthy"  # noqa: E731
-            else:
-                health = lambda s=service, c=check: stack.does(s, "python", "-m", "workers.health", *c)  # type: ignore[misc] # noqa: E731, E501
-            until(health, 240, f"{service} works again", stack.logs)
+            until(partial(works, stack, service), 240, f"{service} works again", stack.logs)
         (stack.gangadir / "gate").touch()
         facts = play.facts(limit)
     finally:
@@ -135,6 +131,13 @@ def test_a_job_completes_while_containers_are_killed(stack: Composition) -> None
     assert lines == [f"subjob {i} as {stack.uid}" for i in range(SUBJOBS)]
     assert {Path(p).stat().st_uid for p in (facts["merged"], *facts["outputs"])} == {stack.uid}
     assert faults(stack, facts["job"]) == []
+
+
+def works(stack: Composition, service: str) -> bool:
+    if service == "redis":
+        return stack.health(service) == "healthy"
+    check = ["tick"] if service == "beat" else ["worker", service.removeprefix("worker-")]
+    return stack.does(service, "python", "-m", "workers.health", *check)
 
 
 def faults(stack: Composition, job: int) -> list[str]:
@@ -206,7 +209,9 @@ def test_no_secret_is_in_a_command_line_or_an_environment(stack: Composition) ->
     for service in stack.containers():
         found = json.dumps(stack.inspect(service))
         shown = stack.run(service, "sh", "-c", "cat /proc/[0-9]*/cmdline /proc/1/environ")
-        words = [part for secret in secrets for part in re.split(r"[:@/]", secret) if len(part) > 40]
+        words = [
+            part for secret in secrets for part in re.split(r"[:@/]", secret) if len(part) > 40
+        ]
         assert len(words) >= 4
         assert not any(word in found or word in shown for word in words), service
 

@@ -35,12 +35,19 @@ class Composition:
         self.flower, web = ports
         self.environ = {
             **{k: v for k, v in environ.items() if not k.startswith(("GANGAMON_", "COMPOSE_"))},
-            **{"COMPOSE_PROJECT_NAME": self.project, "COMPOSE_PROFILES": "test"},
-            **{"GANGAMON_OWNER": "gangamon", "GANGADIR": str(self.gangadir)},
-            **{"GANGAMON_UID": str(self.uid), "GANGAMON_GID": str(self.uid)},
-            **{"IMAGE": "gangamon-test", "BASE_IMAGE": BASE, "REDIS_IMAGE": BASE},
-            **{"BUILD_NETWORK": "host", "EXTRAS": "server"},
-            **{"FLOWER_PORT": str(self.flower), "WEB_PORT": str(web)},
+            "COMPOSE_PROJECT_NAME": self.project,
+            "COMPOSE_PROFILES": "test",
+            "GANGAMON_OWNER": "gangamon",
+            "GANGADIR": str(self.gangadir),
+            "GANGAMON_UID": str(self.uid),
+            "GANGAMON_GID": str(self.uid),
+            "IMAGE": "gangamon-test",
+            "BASE_IMAGE": BASE,
+            "REDIS_IMAGE": BASE,
+            "BUILD_NETWORK": "host",
+            "EXTRAS": "server",
+            "FLOWER_PORT": str(self.flower),
+            "WEB_PORT": str(web),
         }
         if TRUSTED.exists():
             self.environ["PIP_CERT"] = str(TRUSTED)
@@ -125,12 +132,12 @@ class Composition:
             cwd=self.clone if self.clone.exists() else self.folder,
             env=environ or self.environ,
             input=text,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
+            capture_output=True,
             text=True,
             timeout=900,
             check=False,
         )
-        said = f"{' '.join(command[:4])}: {done.returncode}\n{done.stdout[-6000:]}\n{done.stderr[-6000:]}"
+        said = f"{' '.join(command[:4])}: {done.returncode}
+{done.stdout[-6000:]}{done.stderr[-6000:]}"
         assert done.returncode == 0 or not check, said
         return done.stdout

@@ -1,4 +1,4 @@
-"""What docker-compose.yml, config/systemd and config/kubernetes start, read as the programs read it."""
+"""What docker-compose.yml, config/systemd and config/kubernetes start, as the programs read it."""
 
 from __future__ import annotations
 

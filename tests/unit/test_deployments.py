@@ -119,8 +119,10 @@ def analyze(scope: str, units: Path, *words: str) -> subprocess.CompletedProcess
         [ANALYZE, *(["--user"] if scope == "user" else []), *words],
         cwd=units,
         env={
-            **{"PATH": os.environ["PATH"], "SYSTEMD_UNIT_PATH": f"{units}:"},
-            **{"XDG_RUNTIME_DIR": str(units), "HOME": str(units)},
+            "PATH": os.environ["PATH"],
+            "SYSTEMD_UNIT_PATH": f"{units}:",
+            "XDG_RUNTIME_DIR": str(units),
+            "HOME": str(units),
         },
         capture_output=True,
         text=True,
@@ -152,7 +154,9 @@ def test_system_units_are_hardened(tmp_path: Path) -> None:
     units = installed(tmp_path)["system"]
     for path in sorted(units.glob("*.service")):
         name = path.name.replace("@.", "@ada.")
-        done = analyze("system", units, "security", "--offline=yes", "--json=short", str(units / name))
+        done = analyze(
+            "system", units, "security", "--offline=yes", "--json=short", str(units / name)
+        )
         found = {entry["json_field"]: entry for entry in json.loads(done.stdout)}
         assert found["NoNewPrivileges"]["set"], name
         assert found["UserOrDynamicUser"]["set"], name
