@@ -137,7 +137,7 @@ class Composition:
             timeout=900,
             check=False,
         )
-        said = f"{' '.join(command[:4])}: {done.returncode}
-{done.stdout[-6000:]}{done.stderr[-6000:]}"
+        said = f"{' '.join(command[:4])}: {done.returncode}"
+        said = "\n".join((said, done.stdout[-6000:], done.stderr[-6000:]))
         assert done.returncode == 0 or not check, said
         return done.stdout
