@@ -15,6 +15,7 @@ import shutil
 import subprocess
 import tempfile
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -51,8 +52,14 @@ def stack() -> Iterator[Composition]:
             first, second = free_ports(2)
             found = Composition(environ, folder, (first, second))
             try:
+                begun = time.monotonic()
                 found.build_base(CACHE)
+                based = time.monotonic()
                 found.up()
+                print(
+                    f"base image in {based - begun:.0f} s; built and up in "
+                    f"{time.monotonic() - based:.0f} s\n{found.ps()}"
+                )
                 yield found
             finally:
                 if found.clone.exists():
