@@ -45,7 +45,7 @@ class Composition:
             "BASE_IMAGE": BASE,
             "REDIS_IMAGE": BASE,
             "BUILD_NETWORK": "host",
-            "EXTRAS": "server",
+            "EXTRAS": "server,web,metrics",
             "FLOWER_PORT": str(self.flower),
             "WEB_PORT": str(web),
         }

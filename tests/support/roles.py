@@ -76,9 +76,7 @@ def parse(words: Sequence[str]) -> click.Context:
 
         top = celery
         context = click.Context(top, info_name="celery")
-        context.obj = CLIContext(
-            app=find_app(app), no_color=True, workdir=None, quiet=False, skip_banner=True
-        )
+        context.obj = CLIContext(app=find_app(app), no_color=True, workdir=None, quiet=False)
     name, *options = rest
     command = top.get_command(context, name)
     if command is None:
@@ -101,7 +99,7 @@ def compose() -> list[Role]:
     return [
         Role("compose", name, tuple(shlex.split(_owned(service["command"]))))
         for name, service in services.items()
-        if isinstance(service["command"], str)
+        if isinstance(service.get("command"), str) and not name.endswith("-2")
     ]
 
 

@@ -90,13 +90,14 @@ def test_secrets_volumes_and_files_are_there(composition: dict[str, Any]) -> Non
         assert set(service.get("secrets", [])) <= set(composition["secrets"]), name
         for volume in service.get("volumes", []):
             source = volume.split(":")[0]
-            if source.startswith(OF_OTHERS) and not (ROOT / source).parent.exists():
+            if source.startswith(OF_OTHERS) and not (ROOT / source).exists():
                 continue
             if source.startswith("./"):
                 assert (ROOT / source).exists(), source
             elif not source.startswith("${"):
                 assert source in composition["volumes"], name
-    scripts = [w for s in services.values() for w in s["command"] if w.startswith("/")]
+    words = [w for s in services.values() if "command" in s for w in s["command"]]
+    scripts = [word for word in words if word.endswith("-start")]
     assert {Path(script).name for script in scripts} == {
         path.name for path in (ROOT / "config" / "compose").iterdir() if "-start" in path.name
     }

@@ -18,7 +18,7 @@ def server() -> Iterator[int]:
     """A port on which / answers 200, and everything else 404."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self) -> None:  # noqa: N802  # http.server's own name
+        def do_GET(self) -> None:  # http.server's own name
             self.send_response(200 if self.path == "/" else 404)
             self.end_headers()
 
