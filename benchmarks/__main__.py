@@ -15,6 +15,10 @@ NAMES = {
         "benchmarks.scale",
         "what a sweep over 10,000 and 100,000 live jobs costs (--jobs N,N, --quick, --json FILE)",
     ),
+    "capacity": (
+        "benchmarks.capacity",
+        "what so many live jobs take, by the costs that scale and throughput measured (FILES)",
+    ),
     "backends": (
         "benchmarks.backends.run",
         "one poll of a real batch system beside the bare command (--only NAME, --jobs N,N)",

@@ -250,6 +250,14 @@ def _report(run: Run, verdict: Verdict) -> None:
         net = run.sweeps[name].net / share
         verdict.bound(f"{at}: CPU for 100,000 jobs, {name}", net, most, "s")
         verdict.note(f"{at}: wall, {name}", run.sweeps[name].wall, "s")
+    for name, sweep in run.sweeps.items():
+        rewriting = sweep.cpu.get("aof rewrite", 0.0)
+        redis = sweep.cpu["redis"]
+        rest = sweep.net - redis - rewriting
+        for process, cpu in (("redis", redis), ("aof rewrite", rewriting), ("workers", rest)):
+            verdict.figures[f"{at}: CPU of {process} a job, {name}"] = {
+                "value": 1e6 * cpu / run.jobs, "unit": "µs",
+            }  # fmt: skip
     for name, size in run.bytes.items():
         if name != "ended":
             verdict.note(f"{at}: Redis a job, {name}", size, "bytes")

@@ -183,6 +183,9 @@ def _report(run: Run, jobs: int, verdict: Verdict) -> None:
     verdict.note(f"{name}: pace against the backend", run.committed / run.ended, "times")
     for process, cpu in run.cpu.items():
         verdict.note(f"{name}: CPU of {process}", 100 * cpu / run.seconds, "% of a core")
+        verdict.figures[f"{name}: CPU of {process} a job"] = {
+            "value": 1e6 * cpu / jobs, "unit": "µs",
+        }  # fmt: skip
     verdict.note(f"{name}: CPU a job, all processes", 1e6 * sum(run.cpu.values()) / jobs, "µs")
     for worker, shares in run.profiles.items():
         print(f"{worker}: share of the time in which a thread of it holds the GIL")

@@ -11,14 +11,13 @@ class Cadence:
 
     ``floor``: never more often. ``cap``: never less often; it must stay below the backend's
     memory of ended jobs (Slurm ``MinJobAge``). ``growth``: factor while nothing changes (1: none).
-    ``retry_base``, ``retry_cap``: backoff while the backend cannot be asked.
+    ``retry_base``: the first wait while the backend cannot be asked; the longest is ``cap``.
     """
 
     floor: float = 5.0
     cap: float = 60.0
     growth: float = 1.5
     retry_base: float = 2.0
-    retry_cap: float = 300.0
 
     def interval(self, last: float | None, query: float, changed: bool) -> float:
         """The next interval from the last one, the seconds that queries about the whole lane take
@@ -46,6 +45,11 @@ class Cadence:
         return min(max(wish, self.floor, 5.0 * query), max(self.cap, self.floor))
 
     def backoff(self, failures: int, jitter: float) -> float:
-        """The wait after ``failures`` (>= 1) failed queries; ``jitter`` uniform in [0, 1)."""
-        wait = min(self.retry_cap, self.retry_base * 2.0 ** min(failures - 1, 16))
-        return wait * (0.5 + jitter)
+        """The wait after ``failures`` (>= 1) failed queries; ``jitter`` uniform in [0, 1).
+
+        Never beyond the cap: what ended just before the backend could not be asked is forgotten
+        by then, and a healthy lane is asked no less often.
+        """
+        wait = self.retry_base * 2.0 ** min(failures - 1, 16) * (0.5 + jitter)
+        longest = max(self.cap, self.floor)
+        return wait if wait <= longest else longest * (0.5 + 0.5 * jitter)

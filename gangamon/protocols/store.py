@@ -90,12 +90,13 @@ class Change:
 @dataclass(frozen=True)
 class Outcome:
     """What an answer means for one member of a claim: steps to apply, and the seconds until it is
-    due once more, None: never."""
+    due once more, None: never. ``phase``: from 0 to below 1, where in each of those intervals."""
 
     member: str
     master: Master
     changes: Sequence[Change]
     again: float | None
+    phase: float = 0.0
 
 
 @dataclass(frozen=True)

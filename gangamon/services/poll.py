@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 
+from gangamon.domain.command import BATCH_SIZE
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen, Unreachable
 from gangamon.domain.status import FINAL, POLLED
@@ -22,6 +23,7 @@ from gangamon.protocols import (
     JobStore,
     Lag,
     LaneRecord,
+    Limits,
     Outcome,
     PollItem,
 )
@@ -133,7 +135,8 @@ class Poll:
             ]
             live = any(step.job.status in POLLED for step in after.values())
             every = backend.limits.cadence.wished(batch.master.wish, interval, took)
-            outcomes.append(Outcome(batch.id, batch.master, changes, every if live else None))
+            again, phase = every if live else None, _phase(batch, backend.limits)
+            outcomes.append(Outcome(batch.id, batch.master, changes, again, phase))
         applied = 0
         lags: list[Lag] = []
         due: list[str] = []
@@ -226,6 +229,15 @@ class Poll:
                 self._store.postpone(claim.token, claim.queue, batch.id, wait)
             except LeaseLost as lost:
                 log.warning("%s: not put off, another has it", lost)
+
+
+def _phase(batch: Batch, limits: Limits) -> float:
+    """When in the interval a batch is due, as a part of it: neighbours together, for they are one
+    query, and the queries of a large master one after the other, so that what they find comes
+    evenly and not all at once."""
+    number = int(batch.id.rpartition(":")[2])
+    queries = -(-batch.master.total // (BATCH_SIZE * members_of(limits)))
+    return number // members_of(limits) % queries / queries if queries else 0.0
 
 
 def _items(batch: Batch) -> dict[int, PollItem]:

@@ -32,7 +32,8 @@ class Commits(StoreBase):
         grow: float | None = None,
     ) -> Committed:
         self._check()
-        keys, args = self._call(token, member, master, changes, again, aligned, grow)
+        phase = 0.0 if aligned else None
+        keys, args = self._call(token, member, master, changes, again, phase, grow)
         done = _committed(self._run("commit", keys, args), changes, master)
         if done is None:
             raise LeaseLost(f"claim {token} no longer holds {member}")
@@ -42,7 +43,9 @@ class Commits(StoreBase):
         self._check()
         done: list[Committed | None] = []
         for some in _portions(outcomes):
-            calls = [self._call(token, o.member, o.master, o.changes, o.again, True) for o in some]
+            calls = [
+                self._call(token, o.member, o.master, o.changes, o.again, o.phase) for o in some
+            ]
             with translated(self.url):
                 answers = self._scripts.run_all("commit", calls)
             done += [
@@ -58,10 +61,10 @@ class Commits(StoreBase):
         master: Master,
         changes: Sequence[Change],
         again: float | None,
-        aligned: bool,
+        phase: float | None,
         grow: float | None = None,
     ) -> tuple[list[str], list[str | int | float]]:
-        """Keys and arguments of the verb."""
+        """Keys and arguments of the verb. ``phase``: None: not aligned."""
         owner, repository = master.owner, master.repository
         base = self.keys.master(owner, repository, master.id)
         fetch, merge, growing = f"fetch.{owner}", f"merge.{owner}", f"grow.{owner}"
@@ -90,7 +93,7 @@ class Commits(StoreBase):
             token,
             member,
             "" if again is None else str(max(1, round(again * 1000))),
-            "1" if aligned else "0",
+            "" if phase is None else str(round(phase, 6)),
             master.id,
             f"{owner}:{repository}:{master.id}",
             fetch,

@@ -31,9 +31,7 @@ class ScriptedBackend:
             jobs=1000,
             slots=2,
             # So long that no machine is slow enough for a second query to fall due in a test.
-            cadence=Cadence(
-                floor=100.0, cap=800.0, growth=2.0, retry_base=200.0, retry_cap=30_000.0
-            ),
+            cadence=Cadence(floor=100.0, cap=800.0, growth=2.0, retry_base=200.0),
             absence=AbsencePolicy(absences=2, grace=60.0, lost_after=600.0),
         )
         self.answers: list[Answer] = []

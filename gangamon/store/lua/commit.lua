@@ -2,7 +2,8 @@
 -- KEYS 1 claim  2 leases  3 slots  4 due  5 tries  6 master  7 state  8 facts  9 updates
 --      10 due fetch  11 due merge  12 queues  13 strikes  14 batch ('' = a fetch)
 --      15 dead  16 epoch  17 due grow
--- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 '1': on the grid of that interval
+-- ARGV 1 token  2 member  3 next due in ms ('' = never)  4 on the grid of that interval, shifted by
+--      this part of it ('' = now and the interval)
 --      5 master id  6 master member (O:R:M)  7 fetch queue  8 merge queue  9 grow queue
 --      10 ms until the merge while jobs run is woken ('' = it is not), then per job:
 --      sub, expected state, new state ('' = only facts), facts, update, attempt to be fetched
@@ -78,7 +79,10 @@ if held then
   if ARGV[3] ~= '' then
     local interval = tonumber(ARGV[3])
     local due = now + interval
-    if ARGV[4] == '1' then due = (math.floor(now / interval) + 1) * interval end
+    if ARGV[4] ~= '' then
+      local shift = math.floor(tonumber(ARGV[4]) * interval)
+      due = (math.floor((now - shift) / interval) + 1) * interval + shift
+    end
     redis.call('ZADD', KEYS[4], due, ARGV[2])
     if KEYS[14] ~= '' and redis.call('EXISTS', KEYS[14]) == 1 then
       redis.call('HSET', KEYS[14], 'every', interval)

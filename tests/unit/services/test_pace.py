@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -79,6 +80,22 @@ def test_a_lane_of_many_queries_is_asked_less_often(monkeypatch: pytest.MonkeyPa
     limits = Limits(jobs=100, slots=1, rate=100.0, burst=100, cadence=cadence)
     lanes = Lanes(monkeypatch, limits, cost=0.25)
     lanes.add(400, 100)
-    lanes.run(30.0)
+    lanes.run(40.0)
     assert lanes.store.lane(str(LANE)).interval == pytest.approx(5.0, abs=0.1)
-    assert 20 <= len(lanes.backend.asked) <= 28
+    settled = [at for at in lanes.backend.asked if at >= lanes.backend.asked[0] + 10.0]
+    assert 22 <= len(settled) <= 25
+
+
+def test_the_queries_of_a_large_master_come_one_after_the_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Evenly over the interval, where three might be asked at once; and no more of them."""
+    cadence = Cadence(floor=9.0, cap=9.0)
+    limits = Limits(jobs=200, slots=3, rate=100.0, burst=100, cadence=cadence)
+    lanes = Lanes(monkeypatch, limits)
+    lanes.add(600, 100)
+    lanes.run(60.0)
+    settled = [at for at in lanes.backend.asked if at >= lanes.backend.asked[0] + 18.0]
+    gaps = [later - earlier for earlier, later in pairwise(settled)]
+    assert all(gap == pytest.approx(3.0, abs=0.5) for gap in gaps), gaps
+    assert 13 <= len(settled) <= 15
