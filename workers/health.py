@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 import sys
 import urllib.request
+from collections.abc import Callable
 
 #: Seconds: longer than a fail-over takes, shorter than a person's patience.
 LATE = 60.0
@@ -47,7 +48,7 @@ def port(number: str) -> str:
         return ""
 
 
-CHECKS = {"tick": tick, "worker": worker, "http": http, "port": port}
+CHECKS: dict[str, Callable[..., str]] = {"tick": tick, "worker": worker, "http": http, "port": port}
 
 
 def main(arguments: list[str]) -> int:
