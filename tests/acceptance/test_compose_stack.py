@@ -94,9 +94,10 @@ class Play:
 
     def _read(self) -> None:
         assert self.process.stdout is not None
-        for line in self.process.stdout:
-            self.lines.append(line.rstrip())
-            print(self.lines[-1], flush=True)
+        with self.process.stdout as stream:
+            for line in stream:
+                self.lines.append(line.rstrip())
+                print(self.lines[-1][:200], flush=True)
 
     def completed(self) -> int:
         assert self.process.poll() is None, "the session ended:\n" + "\n".join(self.lines)
@@ -129,6 +130,7 @@ def test_a_job_completes_while_containers_are_killed(stack: Composition) -> None
         if play.process.poll() is None:
             play.process.kill()
             play.process.wait()
+    assert facts["monitoring"].startswith("gangamon.")
     lags = sorted(facts["lags"])
     print(
         f"{SUBJOBS} subjobs submitted in {facts['submit_s']:.0f} s, over after "
