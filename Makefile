@@ -26,10 +26,10 @@ bench: $(READY) ## one benchmark (NAME=...), or their list
 	$(BIN)/python -m benchmarks $(NAME)
 
 compose-test: $(READY) ## docker-compose.yml for real: built, started, killed, judged (as root)
-	$(BIN)/python -m pytest -s tests/acceptance/test_compose_stack.py $(PYTEST_ARGS)
+	COMPOSE_TEST=1 $(BIN)/python -m pytest -s tests/acceptance/test_compose_stack.py $(PYTEST_ARGS)
 
 compose-demo: $(READY) ## the same with a job of 1,000 subjobs (SUBJOBS=n)
-	COMPOSE_SUBJOBS=$(or $(SUBJOBS),1000) $(BIN)/python -m pytest -s \
+	COMPOSE_TEST=1 COMPOSE_SUBJOBS=$(or $(SUBJOBS),1000) $(BIN)/python -m pytest -s \
 	    tests/acceptance/test_compose_stack.py $(PYTEST_ARGS)
 
 lock: ## resolve requirements.lock anew (needs uv)
