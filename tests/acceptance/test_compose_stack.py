@@ -1,8 +1,8 @@
 """docker-compose.yml for real: the stack is built and started from a clean clone by the command of
 docs/deploy.md, and a Ganga job on Slurm completes through it while its containers are killed.
 
-``make compose-test``, for it takes minutes; ``make compose-demo`` is the same with 1,000 subjobs. COMPOSE_CACHE names a
-directory that keeps the base image and the engine's layers between runs.
+``make compose-test``, for it takes minutes; ``make compose-demo`` is the same with 1,000 subjobs.
+COMPOSE_CACHE names a directory that keeps the base image and the engine's layers between runs.
 """
 
 from __future__ import annotations
