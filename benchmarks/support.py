@@ -104,7 +104,8 @@ class Service:
         try:
             self._places.redis_config.write_text(redis_server.configuration(self._places))
             server = redis_server.find(settings.load({}))
-            self._start("redis", [str(server.path), str(self._places.redis_config)])
+            command = [str(server.path), str(self._places.redis_config)]
+            self._start("redis", command, redis_server.environment())
             until(self._answers, 20, "Redis answers")
         except BaseException:
             self.close()
@@ -163,7 +164,7 @@ class Service:
             process.wait(10)
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _start(self, name: str, command: list[str]) -> None:
+    def _start(self, name: str, command: list[str], more: Mapping[str, str] | None = None) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("GANGAMON_")}
         paths = [str(ROOT), *([str(self._plugins)] if self._plugins else [])]
         environment = {
@@ -175,6 +176,7 @@ class Service:
             "GANGAMON_ROOTS": str(self.folder),
             "GANGAMON_CONFIG": str(self._config),
             **self._given,
+            **(more or {}),
         }
         with (self.folder / f"{name}.log").open("ab") as log:
             self._processes[name] = psutil.Popen(

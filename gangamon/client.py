@@ -23,9 +23,10 @@ from gangamon.domain.observation import Check, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, StoreUnavailable
-from gangamon.protocols import DeadLetter, Finding, Lag, LaneRecord, Master
+from gangamon.protocols import Census, DeadLetter, Finding, Lag, LaneRecord, Master
 from gangamon.settings import Settings
 from gangamon.store.inbox import ClientStore, parse_json
+from gangamon.store.lanes import LAGS
 from gangamon.store.spool import Spool
 
 #: Seconds after which a command that is neither acknowledged nor waiting is sent again.
@@ -64,7 +65,7 @@ class JobUpdate:
 @dataclass(frozen=True)
 class MasterFinal:
     """A master job's end. ``results``: ``merge`` is a list of {kind, ok, reason, files}, one for
-    each merger in the job's order; ``check`` and ``notify`` are objects."""
+    each merger in the job's order, and ``bytes``; ``check`` and ``notify`` are objects."""
 
     attempt: int
     status: JobStatus
@@ -314,9 +315,9 @@ class Client:
     def lane(self, name: str) -> LaneRecord:
         return self.store.lane(name)
 
-    def lags(self, lane: str) -> Sequence[float]:
+    def lags(self, lane: str, last: int = LAGS) -> Sequence[float]:
         """The last detection lags of a lane: end at the backend to commit, seconds."""
-        return self.store.lags(lane)
+        return self.store.lags(lane, last)
 
     def detections(self, lane: str) -> Sequence[Lag]:
         """The same, each with the interval that was in force."""
@@ -349,6 +350,10 @@ class Client:
     def dead(self) -> Sequence[DeadLetter]:
         """What was set aside, oldest first; taken back by a Retry command."""
         return self.store.dead(self.owner)
+
+    def census(self) -> Census:
+        """All that is counted of the whole cell, of every owner. Raises StoreUnavailable."""
+        return self.store.census()
 
     def tick_age(self) -> float | None:
         return self.store.tick_age()

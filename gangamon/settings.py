@@ -61,6 +61,7 @@ class Settings:
     notify_command: str
     notify_webhook: str
     log_level: str
+    log_format: str
     backends: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     source: str = ""
 
@@ -183,6 +184,13 @@ def _level(value: Any) -> str:
     return text
 
 
+def _log_format(value: Any) -> str:
+    text = _text(value).lower()
+    if text not in ("text", "json"):
+        raise ValueError
+    return text
+
+
 def _state_home() -> Path:
     base = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(base).expanduser() / "gangamon"
@@ -199,6 +207,7 @@ _KEYS: dict[str, _Key] = {
     "owner": _Key("owner", getpass.getuser, _name, "a name without spaces, ':', '*', '?', '/'"),
     "roots": _Key("roots", _default_roots, _paths, f"a list of paths, each {_PATH}"),
     "log_level": _Key("log_level", lambda: "INFO", _level, "DEBUG, INFO, WARNING or ERROR"),
+    "log_format": _Key("log_format", lambda: "text", _log_format, "text or json"),
     "redis.url": _Key("redis_url", str, _url, "'' (embedded) or redis://, rediss://, unix://"),
     "redis.prefix": _Key("redis_prefix", lambda: "gm", _name, "a name without ':' or spaces"),
     "redis.server": _Key("redis_server", str, _text, "path of a redis-server or valkey-server"),

@@ -32,6 +32,7 @@ from gangamon.settings import Settings
 from gangamon.store.journal import FileJournal
 from gangamon.store.redis import RedisStore
 from workers import beat, routing, signals
+from workers.presence import Presence
 
 SETTINGS = settings.load()
 BROKER = instance.redis_url(SETTINGS) or "redis://127.0.0.1:6379/0"
@@ -81,7 +82,19 @@ app.conf.update(
     worker_redirect_stdouts=False,
     **beat.schedule(SETTINGS.tick_seconds),
 )
-signals.connect()
+
+
+def announce(node: str) -> None:
+    """What all processes of a cell must agree on; ``gangamon doctor`` compares it."""
+    common = {
+        "tick_seconds": SETTINGS.tick_seconds,
+        "lease_seconds": SETTINGS.lease_seconds,
+        "visibility_timeout": app.conf.broker_transport_options["visibility_timeout"],
+    }
+    Presence(RedisStore(BROKER, SETTINGS.redis_prefix), node, common).start()
+
+
+signals.connect(announce, SETTINGS.log_format)
 
 
 class Services:

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 from gangamon.errors import TransientError
 from gangamon.services import hands
+from gangamon.services.trail import about
 from workers.app import app, services
 
 log = logging.getLogger(__name__)
@@ -68,8 +69,9 @@ def notify(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
 def _run(service: Service, task: Any, claim: str, version: int) -> int:
     if version not in VERSIONS:
         raise ValueError(f"message version {version}; understood: {VERSIONS}")
-    try:
-        return service.run(claim, f"{task.request.hostname}:{task.request.id} {hands.mark()}")
-    except TransientError as error:
-        log.warning("%s %s: %s; its lease brings it back", task.name, claim, error)
-        return 0
+    with about(task=task.request.id, claim=claim):
+        try:
+            return service.run(claim, f"{task.request.hostname}:{task.request.id} {hands.mark()}")
+        except TransientError as error:
+            log.warning("%s %s: %s; its lease brings it back", task.name, claim, error)
+            return 0

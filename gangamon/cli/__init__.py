@@ -17,7 +17,19 @@ from gangamon.errors import BadInput, GangamonError, StoreUnavailable
 
 #: Modules of this package; each has its commands in COMMANDS. They are loaded in this order until
 #: a command is found: those that take long (redis) come last.
-GROUPS = ("service", "simulate", "jobs", "lanes", "reports", "dead", "ganga", "shadow", "doctor")
+GROUPS = (
+    "service",
+    "simulate",
+    "jobs",
+    "lanes",
+    "reports",
+    "dead",
+    "metrics",
+    "top",
+    "ganga",
+    "shadow",
+    "doctor",
+)
 
 
 def fail(error: GangamonError) -> NoReturn:

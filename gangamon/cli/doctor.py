@@ -10,7 +10,8 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator
+import time
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -18,14 +19,15 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from gangamon import instance
+from gangamon import __version__, instance
 from gangamon import settings as configuration
-from gangamon.cli import service
+from gangamon.cli import facts, service
 from gangamon.domain.lane import NO_CREDENTIAL, Lane
 from gangamon.errors import BadInput, GangamonError, StoreUnavailable
 from gangamon.instance import environment
 from gangamon.protocols import FAIL, OK, WARN, Finding
 from gangamon.settings import Settings
+from gangamon.views import health, logins
 
 if TYPE_CHECKING:
     from gangamon.client import Client
@@ -108,7 +110,8 @@ def checks() -> Iterator[Finding]:
     yield from _state_dir(settings)
     yield from _limits()
     yield from _server_checks()
-    yield from _store_checks(settings)
+    lanes = yield from _store_checks(settings)
+    yield from _logins(settings, lanes)
 
 
 def _versions() -> Iterator[Finding]:
@@ -193,17 +196,23 @@ def _server_checks() -> Iterator[Finding]:
         yield Finding(**fields)
 
 
-def _store_checks(settings: Settings) -> Iterator[Finding]:
-    """Whether the store can be reached, and the tick goes on."""
+def _store_checks(settings: Settings) -> Generator[Finding, None, Sequence[str]]:
+    """Whether the store can be reached, the tick goes on, and all that should follow from it does.
+    Returns the lanes in use."""
     from gangamon.client import Client  # the redis client takes long to import
 
     if not instance.redis_url(settings):
-        return
+        return ()
+    client = Client(settings)
     try:
-        age = Client(settings).tick_age()
+        census = client.census()
+        before = time.time()
+        theirs = client.clock()
+        skew = (before + time.time()) / 2 - theirs
     except GangamonError as error:
         yield Finding("store", FAIL, str(error), "gangamon ps")
-        return
+        return ()
+    age = census.tick_age
     late = max(LATE, 10 * settings.tick_seconds)
     fix = "gangamon ps; see worker-tick.log and beat.log where it runs"
     if age is None:
@@ -212,6 +221,18 @@ def _store_checks(settings: Settings) -> Iterator[Finding]:
         yield Finding("tick", FAIL, f"the last one was {age:.0f} s ago", fix)
     else:
         yield Finding("tick", OK, f"{age:.1f} s ago")
+    yield from health.clocks(skew, census.processes)
+    yield from health.processes(census.processes, __version__, age)
+    yield from health.work(census)
+    return [name for name, lane in census.lanes.items() if lane.queue.waiting or lane.queue.claims]
+
+
+def _logins(settings: Settings, lanes: Sequence[str]) -> Iterator[Finding]:
+    """Credentials, and what happens at logout."""
+    held = facts.credentials(lanes, os.environ, os.getuid(), settings.state_dir)
+    yield from logins.credentials(held, time.time())
+    yield from logins.caches(facts.caches(settings))
+    yield from logins.logout(facts.logout(settings))
 
 
 COMMANDS = (doctor,)

@@ -15,6 +15,14 @@ from gangamon.protocols.backend import (
     Limits,
     PollItem,
 )
+from gangamon.protocols.census import (
+    Budget,
+    Census,
+    Histogram,
+    LaneCensus,
+    ProcessRecord,
+    QueueCensus,
+)
 from gangamon.protocols.output import (
     Checker,
     CheckOrder,
@@ -31,6 +39,7 @@ from gangamon.protocols.output import (
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
 from gangamon.protocols.store import (
+    NOTHING,
     Asked,
     Batch,
     Change,
@@ -46,15 +55,19 @@ from gangamon.protocols.store import (
     Outcome,
     Polite,
     Rescued,
+    Written,
 )
 
 __all__ = [
     "FAIL",
+    "NOTHING",
     "OK",
     "WARN",
     "Asked",
     "Backend",
     "Batch",
+    "Budget",
+    "Census",
     "Change",
     "CheckOrder",
     "Checker",
@@ -70,9 +83,11 @@ __all__ = [
     "Fetcher",
     "Finding",
     "Growing",
+    "Histogram",
     "JobStore",
     "Journal",
     "Lag",
+    "LaneCensus",
     "LaneRecord",
     "Limits",
     "Manifest",
@@ -84,7 +99,10 @@ __all__ = [
     "Polite",
     "PollItem",
     "PostProcessor",
+    "ProcessRecord",
     "Push",
+    "QueueCensus",
     "Rescued",
     "TaskQueue",
+    "Written",
 ]

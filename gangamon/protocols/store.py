@@ -110,6 +110,17 @@ class Committed:
 
 
 @dataclass(frozen=True)
+class Written:
+    """Files that a stage has put into its job's output directory, and their bytes."""
+
+    files: int = 0
+    bytes: int = 0
+
+
+NOTHING = Written()
+
+
+@dataclass(frozen=True)
 class Polite:
     """What a lane's backend bears, shared by all workers of all hosts. ``endpoint_slots``:
     queries at the same time over all lanes of the endpoint. ``rate``: queries a second (0: no
@@ -311,6 +322,7 @@ class JobStore(Protocol):
         again: float | None,
         aligned: bool = True,
         grow: float | None = None,
+        brought: Written = NOTHING,
     ) -> Committed:
         """Apply steps and release one member; ``again``: seconds until it is due once more
         (on the grid of that interval if ``aligned``), None: never. Raises LeaseLost.
@@ -320,7 +332,8 @@ class JobStore(Protocol):
         faster, and the jobs may have been submitted anew since).
 
         ``grow``: seconds after which the master's merge is to take in what this brought, if it is
-        open then; None: only when all its jobs have ended."""
+        open then; None: only when all its jobs have ended. ``brought``: counted if a step was
+        applied."""
         ...
 
     def commit_all(self, token: str, outcomes: Sequence[Outcome]) -> Sequence[Committed | None]:
@@ -336,9 +349,10 @@ class JobStore(Protocol):
         stage: Stage,
         result: Mapping[str, Any],
         final: JobStatus | None,
+        written: Written = NOTHING,
     ) -> Committed:
         """Record a master stage's result and make the next due; after the last, ``final`` is
-        the master's status. Raises LeaseLost."""
+        the master's status. ``written``: counted. Raises LeaseLost."""
         ...
 
     def states(self, master: Master) -> Mapping[int, tuple[int, int, JobStatus]]:

@@ -24,12 +24,14 @@ from gangamon.protocols import (
     JobStore,
     Master,
     Notifier,
+    Written,
 )
 from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
 from gangamon.services.tell import decided, subjob_event, tell
+from gangamon.services.trail import about_member
 
 log = logging.getLogger(__name__)
 
@@ -82,10 +84,11 @@ class Fetch:
                 if time.monotonic() - read_at >= FRESH:
                     read_at = time.monotonic()
                     wanted = self._store.fetchable(claim.members[n:])
-                try:
-                    done += self._one(claim, member, wanted.get(member))
-                except LeaseLost as error:
-                    log.warning("%s: not committed, another has it", error)
+                with about_member(claim.queue, member):
+                    try:
+                        done += self._one(claim, member, wanted.get(member))
+                    except LeaseLost as error:
+                        log.warning("%s: not committed, another has it", error)
         return done
 
     def _one(self, claim: Claim, member: str, wanted: Fetchable | None) -> int:
@@ -107,7 +110,10 @@ class Fetch:
         self._tell(wanted, fetched, step.job)
         changes = [Change(sub, job, step)]
         grow = self._grows(master)
-        done = self._store.commit(claim.token, member, master, changes, None, grow=grow)
+        brought = Written(fetched.files, fetched.bytes)
+        done = self._store.commit(
+            claim.token, member, master, changes, None, grow=grow, brought=brought
+        )
         self._dispatcher.push(done.due)
         return done.applied
 

@@ -9,7 +9,7 @@ from gangamon.domain.command import UNSPLIT, MergerSpec
 from gangamon.domain.effect import Stage
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeftToSession, PermanentError
-from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor
+from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor, Written
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.stages import MasterStage
@@ -31,8 +31,9 @@ def order(
 
 
 class Merge(MasterStage):
-    """``mergers``: one of {kind, ok, reason, files} for each, in the order of the job's list. From
-    the first on that needs a session they have ``left`` besides: the session runs them."""
+    """``mergers``: one of {kind, ok, reason, files} for each, in the order of the job's list, with
+    the files' ``bytes`` where it ran well. From the first on that needs a session they have
+    ``left`` besides: the session runs them."""
 
     stage = Stage.MERGE
 
@@ -53,6 +54,12 @@ class Merge(MasterStage):
         ]
         return {"ok": False, "mergers": results}
 
+    def written(self, result: Mapping[str, Any]) -> Written:
+        merged = result.get("mergers", ())
+        return Written(
+            sum(len(one["files"]) for one in merged), sum(one.get("bytes", 0) for one in merged)
+        )
+
     def work(self, master: Master) -> Mapping[str, Any]:
         if not master.mergers:
             return {"ok": True, "mergers": []}
@@ -64,7 +71,8 @@ class Merge(MasterStage):
             result: dict[str, Any] = {"kind": spec.kind, "ok": True, "reason": "", "files": []}
             given = order(master, spec, states)
             try:
-                result["files"] = [name for name, _, _ in self._merger(spec.kind).run(given).files]
+                made = self._merger(spec.kind).run(given)
+                result.update(files=[name for name, _, _ in made.files], bytes=made.bytes)
             except LeftToSession as error:
                 left = {"ok": True, "reason": str(error), "files": [], "left": True}
                 results += [{"kind": s.kind, **left} for s in master.mergers[len(results) :]]

@@ -31,6 +31,7 @@ from gangamon.services.due import Dispatcher, members_of
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.push import Watcher
 from gangamon.services.query import Query
+from gangamon.services.trail import about
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +67,7 @@ class Poll:
         claim = self._store.begin(token, worker, self._keeper.lease)
         if claim is None:
             return 0
-        with self._keeper.hold(token):
+        with self._keeper.hold(token), about(queue=claim.queue):
             batches = self._store.batches(claim.members)
             for member in set(claim.members) - {batch.id for batch in batches}:
                 with suppress(LeaseLost):
@@ -197,7 +198,8 @@ class Poll:
         for batch in batches:
             for sub, item in items[batch.id].items():
                 if item.key in bad:
-                    log.error("job %s set aside: %s", item.fqid, bad[item.key])
+                    with about(repository=batch.master.repository, job=item.fqid):
+                        log.error("job %s set aside: %s", item.fqid, bad[item.key])
                     with suppress(LeaseLost):
                         self._store.set_aside(
                             claim.token, claim.queue, batch.id, batch.master, sub, bad[item.key]

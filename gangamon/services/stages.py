@@ -12,11 +12,12 @@ from gangamon.domain.effect import Stage, following
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost, TransientError
-from gangamon.protocols import JobStore, Master
+from gangamon.protocols import NOTHING, JobStore, Master, Written
 from gangamon.services.due import Dispatcher
 from gangamon.services.hold import held
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
+from gangamon.services.trail import about_member
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,10 @@ class MasterStage(ABC):
     def work(self, master: Master) -> Mapping[str, Any]:
         """Do it; the result, as json. TransientError: later again."""
 
+    def written(self, result: Mapping[str, Any]) -> Written:
+        """What a result says that ``work`` has written."""
+        return NOTHING
+
     def failure(self, master: Master, reason: str) -> Mapping[str, Any]:
         """The result of a stage that was given up."""
         return {"ok": False, "reason": reason}
@@ -56,10 +61,11 @@ class MasterStage(ABC):
         with self._keeper.hold(token):
             self._dispatcher.push([claim.queue])  # one claim less waits: the next may
             for member in claim.members:
-                try:
-                    done += self._one(token, claim.queue, member)
-                except LeaseLost as error:
-                    log.warning("%s: not committed, another has it", error)
+                with about_member(claim.queue, member):
+                    try:
+                        done += self._one(token, claim.queue, member)
+                    except LeaseLost as error:
+                        log.warning("%s: not committed, another has it", error)
         return done
 
     def _one(self, token: str, queue: str, member: str) -> int:
@@ -100,7 +106,8 @@ class MasterStage(ABC):
         final = None
         if following(self.stage) is None:
             final = verdict(master, {**master.results, self.stage.value: result})
-        done = self.store.commit_stage(token, member, master, self.stage, result, final)
+        written = self.written(result)
+        done = self.store.commit_stage(token, member, master, self.stage, result, final, written)
         self._dispatcher.push(done.due)
         return done.applied
 

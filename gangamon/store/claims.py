@@ -150,7 +150,7 @@ class Claims(StoreBase):
     def rescue(self) -> Sequence[Rescued]:
         answer = self._run(
             "rescue",
-            [self.keys.of("leases"), self.keys.of("dead")],
+            [self.keys.of("leases"), self.keys.of("dead"), self.keys.of("counted")],
             [
                 100,
                 self.keys.of("claim", ""),

@@ -8,7 +8,7 @@ from typing import Any
 from gangamon.domain.effect import Stage, following
 from gangamon.domain.status import JobStatus
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Change, Committed, Master, Outcome
+from gangamon.protocols import NOTHING, Change, Committed, Master, Outcome, Written
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
@@ -30,10 +30,11 @@ class Commits(StoreBase):
         again: float | None,
         aligned: bool = True,
         grow: float | None = None,
+        brought: Written = NOTHING,
     ) -> Committed:
         self._check()
         phase = 0.0 if aligned else None
-        keys, args = self._call(token, member, master, changes, again, phase, grow)
+        keys, args = self._call(token, member, master, changes, again, phase, grow, brought)
         done = _committed(self._run("commit", keys, args), changes, master)
         if done is None:
             raise LeaseLost(f"claim {token} no longer holds {member}")
@@ -63,6 +64,7 @@ class Commits(StoreBase):
         again: float | None,
         phase: float | None,
         grow: float | None = None,
+        brought: Written = NOTHING,
     ) -> tuple[list[str], list[str | int | float]]:
         """Keys and arguments of the verb. ``phase``: None: not aligned."""
         owner, repository = master.owner, master.repository
@@ -88,6 +90,7 @@ class Commits(StoreBase):
             self.keys.of("dead"),
             self.keys.of("epoch"),
             self.keys.due(growing),
+            self.keys.of("counted"),
         ]
         args: list[str | int | float] = [
             token,
@@ -100,6 +103,8 @@ class Commits(StoreBase):
             merge,
             growing,
             "" if grow is None else str(round(grow * 1000)),
+            brought.files,
+            brought.bytes,
         ]
         for change in changes:
             before, after = change.before, change.step.job
@@ -123,6 +128,7 @@ class Commits(StoreBase):
         stage: Stage,
         result: Mapping[str, Any],
         final: JobStatus | None,
+        written: Written = NOTHING,
     ) -> Committed:
         after = following(stage)
         queue = f"{stage}.{master.owner}"
@@ -139,6 +145,7 @@ class Commits(StoreBase):
                 self.keys.of("strikes", queue),
                 self.keys.of("ended"),
                 self.keys.of("grown", master.owner),
+                self.keys.of("counted"),
             ],
             [
                 token,
@@ -153,6 +160,8 @@ class Commits(StoreBase):
                 self.epoch(),
                 master_member(master.owner, master.repository, master.id, master.attempt),
                 f"{master.owner}:{master.repository}:{master.id}",
+                written.files,
+                written.bytes,
             ],
         )
         if answer == -1:

@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from gangamon.store.census import Censuses
 from gangamon.store.connection import translated
 from gangamon.store.dead import Dead
 from gangamon.store.lanes import Lanes
 from gangamon.store.reads import Reads
 
 
-class ClientStore(Reads, Lanes, Dead):
+class ClientStore(Reads, Lanes, Dead, Censuses):
     """What a client may do: send commands, follow updates, read."""
 
     def send(self, owner: str, commands: Sequence[str]) -> Sequence[str]:

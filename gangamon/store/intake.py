@@ -106,6 +106,7 @@ class Intake(Reads):
                 self.keys.of("taken", owner),
                 self.keys.of("ring", queue),
                 self.keys.of("dead"),
+                self.keys.of("counted"),
             ],
             args,
         )
@@ -138,6 +139,7 @@ class Intake(Reads):
                     self.keys.of("grown", owner),
                     self.keys.due(f"grow.{owner}"),
                     self.keys.of("queues"),
+                    self.keys.of("counted"),
                 ],
                 [command.master, member, self.keys.of("b", member), command.id, f"grow.{owner}"],
             )
@@ -164,7 +166,12 @@ class Intake(Reads):
             return False
         answer = self._run(
             "prune",
-            [*self._kept(record, member), self.keys.of("dead"), self.keys.of("ended")],
+            [
+                *self._kept(record, member),
+                self.keys.of("dead"),
+                self.keys.of("ended"),
+                self.keys.of("counted"),
+            ],
             [master, member, self.keys.of("b", member), round(older * 1000)],
         )
         return bool(answer)

@@ -41,6 +41,10 @@
     P:calls:LANE             hash: MINUTE queries, s:MINUTE seconds, m:MINUTE the slowest
     P:lags:LANE              list: the last detection lags, seconds; LAG:INTERVAL where the job
                              had been asked about before
+    P:counted                hash: what metrics count, of the cell's whole life: WHAT:LANE,
+                             WHAT:LANE:STATUS, lag:LANE:BOUND (see counted.py), rescued:WHAT
+    P:celery:QUEUE           list: Celery's messages; and what else kombu keeps below P:celery
+    P:processes              hash: NODE -> json: a beat or worker that runs, and at, when it said so
     P:tick                   string: second of the last tick
 
 Members: a batch is ``O:R:M:N``, a job's fetch ``O:R:M:SUB@ATTEMPT``, a master's stage

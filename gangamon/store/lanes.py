@@ -8,6 +8,7 @@ from typing import cast
 from gangamon.protocols import Asked, Lag, LaneRecord
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
+from gangamon.store.counted import lag_counts
 
 #: Detection lags kept per lane.
 LAGS = 10_000
@@ -25,17 +26,7 @@ class Lanes(StoreBase):
     def lane(self, name: str) -> LaneRecord:
         with translated(self.url):
             found = cast("dict[str, str]", self._redis.hgetall(self.keys.of("lane", name)))
-        return LaneRecord(
-            interval=_number(found, "interval"),
-            query=float(found.get("query", 0)),
-            failures=int(found.get("failures", 0)),
-            asked_at=_number(found, "asked_at"),
-            error=found.get("error", ""),
-            paused=found.get("paused", ""),
-            open_until=_number(found, "open_until", 1000.0),
-            probe_at=_number(found, "probe_at", 1000.0),
-            batches=int(found.get("batches", 0)),
-        )
+        return lane_record(found)
 
     def note_query(
         self,
@@ -57,6 +48,8 @@ class Lanes(StoreBase):
             if lags:
                 pipe.lpush(self.keys.of("lags", name), *map(_dump, lags))
                 pipe.ltrim(self.keys.of("lags", name), 0, LAGS - 1)
+            for field, count in lag_counts(name, lags).items():
+                pipe.hincrbyfloat(self.keys.of("counted"), field, count)
             pipe.execute()
         self._count(name, asked)
 
@@ -66,6 +59,7 @@ class Lanes(StoreBase):
             pipe = self._redis.pipeline(transaction=False)
             pipe.hincrby(key, "failures", 1)
             pipe.hset(key, "error", error[:500])
+            pipe.hincrby(self.keys.of("counted"), f"failures:{name}", 1)
             failures = int(pipe.execute()[0])
         self._count(name, asked)
         return failures
@@ -76,8 +70,12 @@ class Lanes(StoreBase):
     def _count(self, name: str, asked: Asked) -> None:
         self._run(
             "count",
-            [self.keys.of("calls", name), self.keys.of("budget", name)],
-            [asked.queries, round(asked.seconds, 4), round(asked.slowest, 4), KEPT],
+            [
+                self.keys.of("calls", name),
+                self.keys.of("budget", name),
+                self.keys.of("counted"),
+            ],
+            [asked.queries, round(asked.seconds, 4), round(asked.slowest, 4), KEPT, name],
         )
 
     def calls(self, name: str) -> Mapping[int, tuple[int, float]]:
@@ -164,11 +162,11 @@ class Lanes(StoreBase):
             queues = cast("set[str]", self._redis.smembers(self.keys.of("queues")))
         return sorted(queue[5:] for queue in queues if queue.startswith("poll."))
 
-    def lags(self, name: str) -> Sequence[float]:
+    def lags(self, name: str, last: int = LAGS) -> Sequence[float]:
         """The last detection lags of a lane (seconds, newest first): from the job's end at the
         backend to the commit that noticed it."""
         with translated(self.url):
-            found = cast("list[str]", self._redis.lrange(self.keys.of("lags", name), 0, -1))
+            found = cast("list[str]", self._redis.lrange(self.keys.of("lags", name), 0, last - 1))
         return [float(lag.partition(":")[0]) for lag in found]
 
     def detections(self, name: str) -> Sequence[Lag]:
@@ -189,6 +187,21 @@ class Lanes(StoreBase):
                 pipe.zcard(self.keys.of("due", queue, owner))
             claims, *waiting = pipe.execute()
         return sum(waiting), int(claims)
+
+
+def lane_record(fields: Mapping[str, str]) -> LaneRecord:
+    """Of the fields of P:lane:LANE."""
+    return LaneRecord(
+        interval=_number(fields, "interval"),
+        query=float(fields.get("query", 0)),
+        failures=int(fields.get("failures", 0)),
+        asked_at=_number(fields, "asked_at"),
+        error=fields.get("error", ""),
+        paused=fields.get("paused", ""),
+        open_until=_number(fields, "open_until", 1000.0),
+        probe_at=_number(fields, "probe_at", 1000.0),
+        batches=int(fields.get("batches", 0)),
+    )
 
 
 def _dump(lag: Lag) -> str:

@@ -8,7 +8,8 @@ from gangamon.store.dead import Dead
 from gangamon.store.growth import Growth
 from gangamon.store.intake import Intake
 from gangamon.store.lanes import Lanes
+from gangamon.store.processes import Processes
 
 
-class RedisStore(Intake, Claims, Commits, Lanes, Growth, Dead):
+class RedisStore(Intake, Claims, Commits, Lanes, Growth, Dead, Processes):
     """See ``protocols.JobStore``. One per process; safe between threads and across forks."""

@@ -74,7 +74,12 @@ def view_of(client: Client, name: str, record: LaneRecord) -> View:
 def state_of(client: Client, name: str) -> str:
     """Whether a lane is asked, and why not. Raises StoreUnavailable."""
     record = client.lane(name)
-    return _state(record, _tried_in(record, client.clock()))
+    return state_at(record, client.clock())
+
+
+def state_at(record: LaneRecord, now: float) -> str:
+    """The same of a record that was read; ``now``: by Redis's clock."""
+    return _state(record, _tried_in(record, now))
 
 
 def _tried_in(record: LaneRecord, now: float) -> float | None:

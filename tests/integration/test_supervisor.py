@@ -196,6 +196,11 @@ def test_the_doctor_finds_nothing_wrong(running: tuple[Gangamon, dict[str, Any]]
         "redis eviction",
         "redis memory",
         "tick",
+        "clock",
+        "processes",
+        "process versions",
+        "process settings",
+        "logout",
     }
 
 

@@ -117,3 +117,18 @@ def test_no_server_behind_a_socket_is_said(tmp_path: Path) -> None:
     with pytest.raises(StoreUnavailable, match="No such file"):
         redis_server.ask(tmp_path / "redis.sock", "PING")
     assert "No such file" in redis_server.ping(tmp_path / "redis.sock")
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ({}, "glibc.malloc.tcache_count=4096"),
+        (
+            {"GLIBC_TUNABLES": "glibc.malloc.arena_max=1"},
+            "glibc.malloc.tcache_count=4096:glibc.malloc.arena_max=1",
+        ),
+    ],
+)
+def test_what_the_user_has_tuned_stays(given: dict[str, str], wanted: str) -> None:
+    """Of two settings of one tunable glibc takes the last: the user's."""
+    assert redis_server.environment(given) == {"GLIBC_TUNABLES": wanted}

@@ -108,6 +108,7 @@ def redis(settings: Settings, places: Places) -> Program:
     return Program(
         REDIS,
         [str(server.path), str(places.redis_config)],
+        redis_server.environment(),
         lock=places.data_lock,
         steady=1,
         patience=10,

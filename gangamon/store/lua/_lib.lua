@@ -110,9 +110,26 @@ local function calm(master, due, name)
   redis.call('ZREM', due, name .. '@0')
 end
 
+-- Statuses that jobs are counted by.
+local STATUSES = {'submitting', 'submitted', 'running', 'completing', 'completed', 'failed', 'killed'}
+
+-- Count a master's jobs among those of its lane (``sign`` 1), or no more (-1).
+local function count_jobs(counted, master, sign)
+  local fields = {'lane'}
+  for i, status in ipairs(STATUSES) do fields[i + 1] = 'n:' .. status end
+  local v = redis.call('HMGET', master, unpack(fields))
+  for i, status in ipairs(STATUSES) do
+    local n = tonumber(v[i + 1] or 0)
+    if n ~= 0 then
+      redis.call('HINCRBY', counted, 'jobs:' .. v[1] .. ':' .. status, sign * n)
+    end
+  end
+end
+
 -- Forget a master job: its record, its jobs, its batches, what of it is dead. Leases on it end with
 -- a commit that finds it gone. ``keys``: master, spec, batch, state, facts.
-local function forget(keys, masters, due, dead, ended, id, prefix, batches)
+local function forget(keys, masters, due, dead, ended, counted, id, prefix, batches)
+  count_jobs(counted, keys[1], -1)
   for number = 1, tonumber(redis.call('HGET', keys[1], 'b') or 0) do
     redis.call('DEL', batches .. number)
     redis.call('ZREM', due, prefix .. number)

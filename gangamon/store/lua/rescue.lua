@@ -2,7 +2,7 @@
 -- ARGV 6 times in a row in the hands of a worker kills or hangs its workers: a batch is split in
 -- two, a single job or stage is set aside among the dead. A claim that nobody has begun says
 -- nothing about its members: no worker ran, or the message was lost.
--- KEYS 1 leases  2 dead
+-- KEYS 1 leases  2 dead  3 counted
 -- ARGV 1 most claims  2 claim key prefix  3 slots key prefix  4 due key prefix  5 strikes key prefix
 --      6 strikes  7 batch key prefix  8 master key prefix  9 budget key prefix
 -- Returns queue, member, what ('back', 'split', 'dead') of each.
@@ -83,6 +83,7 @@ for _, token in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], '-inf', now, 'LIMIT'
         out[#out + 1] = queue
         out[#out + 1] = member
         out[#out + 1] = back(queue, member, begun)
+        redis.call('HINCRBY', KEYS[3], 'rescued:' .. out[#out], 1)
       end
     end
     dissolve(claim, KEYS[1], ARGV[3] .. queue, token)

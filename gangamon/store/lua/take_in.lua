@@ -1,6 +1,6 @@
 -- Take in one enqueue command: all of its jobs or none.
 -- KEYS 1 inbox  2 updates  3 master  4 spec  5 batch  6 state  7 facts  8 masters  9 due
---      10 queues  11 taken  12 ring  13 dead
+--      10 queues  11 taken  12 ring  13 dead  14 counted
 -- ARGV 1 inbox entry ('' = from the journal)  2 command id  3 master id  4 member prefix (O:R:M:)
 --      5 batch key prefix  6 queue  7 epoch  8 number of master fields, then field, value ...,
 --      then per job: sub, attempt, status, state, spec, facts
@@ -39,7 +39,9 @@ for i = first, #ARGV, 6 do
   end
 end
 local now = now_ms()
-if redis.call('EXISTS', KEYS[3]) == 0 then
+if redis.call('EXISTS', KEYS[3]) == 1 then
+  count_jobs(KEYS[14], KEYS[3], -1) -- they may change lanes
+else
   redis.call('HSET', KEYS[3], 'attempt', 1, 'phase', 'open', 'status', '', 'b', 0)
 end
 for i = 9, first - 1, 2 do redis.call('HSET', KEYS[3], ARGV[i], ARGV[i + 1]) end
@@ -73,6 +75,10 @@ if #subs > 0 then
   for _, sub in ipairs(subs) do redis.call('HDEL', KEYS[13], ARGV[4] .. sub) end
 else
   redis.call('HINCRBY', KEYS[3], 'b', -1)
+end
+count_jobs(KEYS[14], KEYS[3], 1)
+if #subs > 0 then
+  redis.call('HINCRBY', KEYS[14], 'taken:' .. string.sub(ARGV[6], 6), #subs)
 end
 taken(KEYS[11], ARGV[2])
 answer()
