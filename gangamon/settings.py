@@ -1,7 +1,9 @@
 """One frozen Settings: defaults < config file (TOML) < GANGAMON_* environment.
 
 Every key is a row of ``_KEYS``; its environment name is GANGAMON_ and the key in upper case with
-``_`` for ``.``: ``redis.url`` is GANGAMON_REDIS_URL. All faults are reported at once.
+``_`` for ``.``: ``redis.url`` is GANGAMON_REDIS_URL. With ``_FILE`` behind it the variable names a
+file that holds the value, as secrets are mounted into containers: GANGAMON_REDIS_URL_FILE. What
+such a file holds is in no message. All faults are reported at once.
 """
 
 from __future__ import annotations
@@ -275,7 +277,9 @@ def load(environ: Mapping[str, str] | None = None, path: Path | None = None) -> 
         try:
             values[key.attribute] = key.read(raw)
         except (ValueError, KeyError, TypeError) as error:
-            if key.read is _url and isinstance(raw, str):  # it says more; and no password
+            if isinstance(raw, _Secret):
+                faults.append(f"{origin}: got what the file holds; accepted: {key.accepted}")
+            elif key.read is _url and isinstance(raw, str):  # it says more; and no password
                 faults.append(f"{origin}: got {redis_url.shown(raw)!r}; {error}")
             else:
                 faults.append(f"{origin}: got {raw!r}; accepted: {key.accepted}")
@@ -329,11 +333,28 @@ def _from_environment(environ: Mapping[str, str], faults: list[str]) -> dict[str
     for variable, value in environ.items():
         if not variable.startswith("GANGAMON_") or variable in others:
             continue
-        if variable not in names:
-            faults.append(f"{variable}: unknown; accepted: {', '.join(sorted(names))}")
-        else:
+        plain = variable.removesuffix("_FILE")
+        if variable in names:
             found[names[variable]] = (variable, value)
+        elif plain not in names:
+            faults.append(f"{variable}: unknown; accepted: {', '.join(sorted(names))}, NAME_FILE")
+        elif plain in environ:
+            faults.append(f"{variable}: {plain} is set, too; accepted: one of them")
+        else:
+            try:
+                text = Path(value).read_text(encoding="utf-8")
+            except (OSError, UnicodeDecodeError) as error:
+                why = getattr(error, "strerror", None) or "not text"
+                faults.append(
+                    f"{variable}: got {value!r}: {why}; accepted: a file that can be read"
+                )
+            else:
+                found[names[plain]] = (variable, _Secret(text.rstrip("\r\n")))
     return found
+
+
+class _Secret(str):
+    """A value that no message shows."""
 
 
 def hostname() -> str:

@@ -20,8 +20,9 @@ from gangamon.errors import (
 )
 from gangamon.fetchers import manifest
 from gangamon.fetchers.bringing import brought
-from gangamon.grid import Requests, arc
+from gangamon.grid import arc
 from gangamon.grid.arc import JobId
+from gangamon.grid.http import Requests
 from gangamon.protocols import FetchOrder, Manifest
 
 _log = logging.getLogger(__name__)

@@ -1,6 +1,2 @@
-"""Asking grid services: HTTP with a deadline, and credentials by the path of their file."""
-
-from gangamon.grid.credential import Credential
-from gangamon.grid.http import Answer, Requests
-
-__all__ = ["Answer", "Credential", "Requests"]
+"""Asking grid services: HTTP with a deadline, and credentials by the path of their file; and names
+of batch systems. Nothing is imported here: a session has no HTTP client (the extra ``grid``)."""

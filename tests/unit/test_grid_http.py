@@ -16,7 +16,7 @@ from gangamon.errors import (
     RateLimited,
     TransientError,
 )
-from gangamon.grid import Requests
+from gangamon.grid.http import Requests
 from tests.support.webserver import Reply, Request, serving
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import packages_distributions
@@ -101,3 +102,25 @@ def test_the_domain_may_import_no_dependency() -> None:
     )
     assert modules
     assert modules <= set(contract["forbidden_modules"])
+
+
+def test_only_http_backends_need_the_extra_grid() -> None:
+    """A session, or a worker, of `pip install gangamon[server]` has no HTTP client."""
+    program = """
+import sys
+class Absent:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in ("httpx", "zstandard"):
+            raise ModuleNotFoundError(name)
+sys.meta_path.insert(0, Absent())
+from gangamon import backends
+from gangamon.errors import BadInput
+for name in backends.names():
+    try:
+        backends.load(name)
+    except BadInput:
+        print(name)
+"""
+    words = [sys.executable, "-c", program]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=120, check=True)
+    assert set(done.stdout.split()) == {"ARC", "DiracX"}

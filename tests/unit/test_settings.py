@@ -124,3 +124,39 @@ def test_a_named_file_that_is_missing_is_said(tmp_path: Path) -> None:
     """A name that was given on purpose is not passed over."""
     (fault,) = faults({"GANGAMON_CONFIG": str(tmp_path / "none.toml")})
     assert "cannot be read" in fault
+
+
+def test_a_value_may_come_from_a_file(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    """As secrets are mounted: without the end of the line, over what the config file says."""
+    path = write(tmp_path / "gangamon.toml", '[redis]\nurl = "redis://other:6379/0"\n')
+    secret = write(tmp_path / "redis-url", "redis://:s3cret@redis:6379/0\n")
+    found = settings.load({"GANGAMON_REDIS_URL_FILE": str(secret)}, path)
+    assert found.redis_url == "redis://:s3cret@redis:6379/0"
+    threads = write(tmp_path / "threads", "3\r\n")
+    assert (
+        settings.load({**nowhere, "GANGAMON_WORKERS_POLL_THREADS_FILE": str(threads)}).poll_threads
+        == 3
+    )
+
+
+def test_what_a_secret_file_holds_is_in_no_message(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    secret = write(tmp_path / "redis-url", "http://:s3cret@redis\n")
+    (fault,) = faults({**nowhere, "GANGAMON_REDIS_URL_FILE": str(secret)})
+    assert fault.startswith("GANGAMON_REDIS_URL_FILE: ")
+    assert "accepted: " in fault
+    assert "s3cret" not in fault
+
+
+def test_a_secret_file_that_is_no_good_is_said(tmp_path: Path, nowhere: dict[str, str]) -> None:
+    """Missing, not text, of no key; and two values for one key are not chosen between."""
+    (fault,) = faults({**nowhere, "GANGAMON_REDIS_URL_FILE": str(tmp_path / "none")})
+    assert fault.startswith(f"GANGAMON_REDIS_URL_FILE: got '{tmp_path}/none': No such file")
+    binary = tmp_path / "binary"
+    binary.write_bytes(b"\xff\xfe")
+    (fault,) = faults({**nowhere, "GANGAMON_REDIS_URL_FILE": str(binary)})
+    assert "not text" in fault
+    (fault,) = faults({**nowhere, "GANGAMON_REDIS_URLL_FILE": "x"})
+    assert fault.startswith("GANGAMON_REDIS_URLL_FILE: unknown; accepted: ")
+    two = {"GANGAMON_OWNER": "ada", "GANGAMON_OWNER_FILE": str(binary)}
+    (fault,) = faults({**nowhere, **two})
+    assert "GANGAMON_OWNER is set, too" in fault

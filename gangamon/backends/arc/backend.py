@@ -17,8 +17,9 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Scalar, Seen, Unreachable
 from gangamon.domain.status import FINAL, JobStatus
 from gangamon.errors import TransientError
-from gangamon.grid import Requests, arc
+from gangamon.grid import arc
 from gangamon.grid.arc import JobId
+from gangamon.grid.http import Requests
 from gangamon.protocols import Finding, Limits, PollItem
 
 SOURCE = "ARC REST"
