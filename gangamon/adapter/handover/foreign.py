@@ -21,7 +21,10 @@ KIND = "GangaMerger"
 
 def acceptance() -> dict[str, Scalar]:
     """The session's wish, where it has one; for each merger."""
-    share = float(getConfig("Gangamon")["MergeAcceptance"])
+    try:
+        share = float(getConfig("Gangamon")["MergeAcceptance"])
+    except KeyError:  # a Ganga without the adapter, as scripts use to look at mergers
+        return {}
     return {ACCEPTANCE: share} if share < 1.0 else {}
 
 
