@@ -36,4 +36,4 @@ def test_as_it_is_it_changes_nothing() -> None:
         first, _, second = name.partition(".")
         value = given[first][second] if second else given[first]
         if name not in ("state_dir", "owner", "roots", "local_dir"):
-            assert value == getattr(plain, key.attribute), name
+            assert key.read(value) == getattr(plain, key.attribute), name
