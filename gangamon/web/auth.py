@@ -50,17 +50,19 @@ class Session:
 
 
 def read_password(path: Path) -> str:
-    """The first line of a file that nobody else can read. BadInput."""
+    """The first line of a file that only its owner can read, or its group too: so are secrets
+    mounted into pods. BadInput."""
     try:
         mode = path.stat().st_mode
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "not UTF-8"
         raise BadInput([f"web.password_file: {path} cannot be read: {why}"]) from error
-    if stat.S_IMODE(mode) & 0o077:
+    if stat.S_IMODE(mode) & 0o037:
         raise BadInput(
-            [f"web.password_file: {path} has mode {stat.S_IMODE(mode):04o}; accepted: 0600 or 0400"]
-        )
+            [f"web.password_file: {path} has mode {stat.S_IMODE(mode):04o}; accepted: 0600, 0400, "
+             "or 0640, 0440"]
+        )  # fmt: skip
     password = lines[0].strip() if lines else ""
     if len(password) < SHORTEST:
         raise BadInput(
