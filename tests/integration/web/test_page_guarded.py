@@ -360,7 +360,7 @@ def test_a_password_file(tmp_path: Path) -> None:
     file.chmod(0o644)
     with pytest.raises(BadInput, match="has mode 0644; accepted: 0600"):
         read_password(file)
-    file.chmod(0o440)
+    file.chmod(0o640)
     assert read_password(file) == PASSWORD
     file.write_text("short\n")
     with pytest.raises(BadInput, match="too short"):
