@@ -61,7 +61,8 @@ class Job:
     ``absences``, ``absent_at``, ``absent_for``: good answers in a row that did not name the job,
     the last of them, and the seconds they span (a gap in which nobody answered counts little).
     ``checks``: what the checkers said of its outputs; empty if none was run by the service.
-    ``told_at``: when its attributes last changed without a transition.
+    ``told_at``: when its attributes last changed without a transition, since the last one; 0: they
+    did not.
     ``unmapped``: the native status is not in the backend's table; kept and reported.
     """
 

@@ -216,4 +216,5 @@ def _move(job: Job, status: JobStatus, source: str, now: float, restart: int | N
 
 def _record(job: Job, status: JobStatus, source: str, now: float) -> Job:
     entry = Entry(job.attempt, job.restart, status, now, source)
-    return job.but(status=status, history=(*job.history, entry)[-HISTORY_LENGTH:])
+    # A transition shows the attributes too: when they were shown before is of no use any more.
+    return job.but(status=status, history=(*job.history, entry)[-HISTORY_LENGTH:], told_at=0.0)
