@@ -154,4 +154,6 @@ def _checked(scale: Mapping[str, float], throughput: Mapping[str, float], at: li
 
 
 def _read(path: Path) -> dict[str, float]:
-    return {name: float(figure["value"]) for name, figure in json.loads(path.read_text()).items()}
+    """The single figures; distributions and profiles stand beside them."""
+    found = json.loads(path.read_text())
+    return {name: float(one["value"]) for name, one in found.items() if "value" in one}
