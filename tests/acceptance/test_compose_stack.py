@@ -124,6 +124,8 @@ def test_a_job_completes_while_containers_are_killed(stack: Composition) -> None
             print(f"killed {service} with -9: its container ran again after {seconds:.1f} s")
         for service in KILLED:
             until(partial(works, stack, service), 240, f"{service} works again", stack.logs)
+        answered = f"Flower answers {status(stack.flower, '/workers', flower_login(stack))}"
+        print(f"{answered}, the job page: {shown(stack)}")
         (stack.gangadir / "gate").touch()
         facts = play.facts(limit)
     finally:
@@ -141,6 +143,7 @@ def test_a_job_completes_while_containers_are_killed(stack: Composition) -> None
     assert lines == [f"subjob {i} as {stack.uid}" for i in range(SUBJOBS)]
     assert {Path(p).stat().st_uid for p in (facts["merged"], *facts["outputs"])} == {stack.uid}
     assert faults(stack, facts["job"]) == []
+    assert shown(stack) == {"completed": SUBJOBS}
 
 
 def works(stack: Composition, service: str) -> bool:
@@ -168,21 +171,53 @@ print(json.dumps(audit(client, repository, {job})))
     return list(json.loads(said))
 
 
+def shown(stack: Composition) -> dict[str, int]:
+    """Subjobs by status of the one job that the job page knows."""
+    url = f"http://127.0.0.1:{stack.web}/api/v1/jobs"
+    with urllib.request.urlopen(asking(url, page_login(stack)), timeout=60) as answer:
+        (row,) = json.load(answer)["rows"]
+    return {name: count for name, count in row["subjobs"].items() if count}
+
+
 def test_flower_answers_with_a_login_only(stack: Composition) -> None:
     """401 without and with a wrong one; its password is in a file of the owner's alone."""
-    secret = stack.clone / "secrets" / "flower-auth"
-    assert secret.stat().st_mode & 0o777 == 0o600
-    until(lambda: status(stack, "/healthcheck", "") == 200, 240, "Flower answers", stack.logs)
-    assert status(stack, "/workers", "") == 401
-    assert status(stack, "/workers", "gangamon:guess") == 401
-    assert status(stack, "/workers", secret.read_text().strip()) == 200
+    assert (stack.clone / "secrets" / "flower-auth").stat().st_mode & 0o777 == 0o600
+    until(lambda: status(stack.flower, "/healthcheck") == 200, 240, "Flower answers", stack.logs)
+    assert status(stack.flower, "/workers") == 401
+    assert status(stack.flower, "/workers", basic("gangamon:guess")) == 401
+    assert status(stack.flower, "/workers", flower_login(stack)) == 200
 
 
-def status(stack: Composition, path: str, login: str) -> int:
-    request = urllib.request.Request(f"http://127.0.0.1:{stack.flower}{path}")
-    if login:
-        request.add_header("Authorization", f"Basic {base64.b64encode(login.encode()).decode()}")
+def test_the_job_page_answers_with_a_login_only(stack: Composition) -> None:
+    """A person is sent to the login, a program refused; with it the page and its API are there."""
+    assert (stack.clone / "secrets" / "web-password").stat().st_mode & 0o777 == 0o600
+    until(lambda: status(stack.web, "/healthz") == 200, 240, "the page answers", stack.logs)
+    assert status(stack.web, "/api/v1/jobs") == 401
+    assert status(stack.web, "/api/v1/jobs", "Bearer guess") == 401
+    assert status(stack.web, "/api/v1/jobs", page_login(stack)) == 200
+    assert status(stack.web, "/", page_login(stack)) == 200
+
+
+def flower_login(stack: Composition) -> str:
+    return basic((stack.clone / "secrets" / "flower-auth").read_text().strip())
+
+
+def basic(login: str) -> str:
+    return f"Basic {base64.b64encode(login.encode()).decode()}"
+
+
+def page_login(stack: Composition) -> str:
+    return f"Bearer {(stack.clone / 'secrets' / 'web-password').read_text().strip()}"
+
+
+def asking(url: str, login: str) -> urllib.request.Request:
+    return urllib.request.Request(url, headers={"Authorization": login} if login else {})
+
+
+def status(port: int, path: str, login: str = "") -> int:
+    """Of an answer; 0: there is none."""
     try:
+        request = asking(f"http://127.0.0.1:{port}{path}", login)
         with urllib.request.urlopen(request, timeout=60) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
@@ -195,7 +230,7 @@ def test_every_container_is_confined(stack: Composition) -> None:
     """By what engine and kernel say of the process: no root, no capability,
     no new privileges, a read-only root file system, a limit of memory and of processes."""
     services = stack.containers()
-    assert {"redis", "beat", "flower", "slurm", "client", *KILLED} <= set(services)
+    assert {"redis", "beat", "flower", "web", "slurm", "client", *KILLED} <= set(services)
     for service in services:
         found = stack.inspect(service)
         host, state = found["HostConfig"], found["State"]

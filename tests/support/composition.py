@@ -32,7 +32,7 @@ class Composition:
         self.folder, self.clone, self.gangadir = folder, folder / "clone", folder / "gangadir"
         self.uid = 1000
         self.project = f"gm{folder.name.lower().replace('-', '').replace('_', '')}"
-        self.flower, web = ports
+        self.flower, self.web = ports
         self.environ = {
             **{k: v for k, v in environ.items() if not k.startswith(("GANGAMON_", "COMPOSE_"))},
             "COMPOSE_PROJECT_NAME": self.project,
@@ -47,7 +47,7 @@ class Composition:
             "BUILD_NETWORK": "host",
             "EXTRAS": "server,web,metrics",
             "FLOWER_PORT": str(self.flower),
-            "WEB_PORT": str(web),
+            "WEB_PORT": str(self.web),
         }
         if TRUSTED.exists():
             self.environ["PIP_CERT"] = str(TRUSTED)
@@ -63,8 +63,7 @@ class Composition:
 
     def up(self) -> None:
         self._run(["git", "clone", "-q", str(ROOT), str(self.clone)])
-        options = [] if (self.clone / "gangamon/cli/web.py").exists() else ["--scale", "web=0"]
-        self._run(["config/compose/up", *options])
+        self._run(["config/compose/up"])
         until(lambda: self.health("client") == "healthy", WITHIN, "the client is healthy", self.ps)
 
     def down(self) -> None:
