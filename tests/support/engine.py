@@ -17,6 +17,7 @@ from tests.support.waiting import tail, until
 NEEDED = {
     "docker": "docker.io",
     "dockerd": "docker.io",
+    "docker-init": "tini",
     "docker-compose": "docker-compose",
     "debootstrap": "debootstrap",
 }
@@ -28,6 +29,9 @@ FLAGS = (
     "--log-level=warn",
 )
 
+#: Seconds until it answers on a machine that stands still.
+WITHIN = 120.0
+
 
 class CannotStart(Exception):
     """No engine can be started here; its text says why."""
@@ -37,6 +41,45 @@ def answers(environ: Mapping[str, str]) -> bool:
     return subprocess.run(["docker", "version"], env=environ, capture_output=True).returncode == 0
 
 
+#: What the kernel must grant, which it does not everywhere: how docker-compose.yml confines a
+#: container, on a network of its own.
+PROBE = (
+    *("--rm", "--read-only", "--cap-drop=ALL", "--security-opt=no-new-privileges:true", "--init"),
+    *("--tmpfs=/tmp", "--user=1000:1000", "--memory=64m", "--pids-limit=64"),
+)
+
+
+def prove(environ: Mapping[str, str], folder: Path) -> None:
+    """A container of one static program runs. CannotStart."""
+    program = shutil.which("docker-init")
+    assert program is not None
+    root, name = folder / "probe", f"gangamon-probe-{folder.name.lower()}"
+    root.mkdir()
+    shutil.copy(program, root / "probe")
+
+    def docker(*words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["docker", *words], env=environ, capture_output=True, text=True, timeout=WITHIN
+        )
+
+    subprocess.run(["tar", "-C", str(root), "-cf", str(folder / "probe.tar"), "probe"], check=True)
+    steps = (
+        ("import", str(folder / "probe.tar"), name),
+        ("network", "create", name),
+        ("run", *PROBE, f"--network={name}", name, "/probe", "--version"),
+    )
+    try:
+        for words in steps:
+            done = docker(*words)
+            if done.returncode:
+                raise CannotStart(f"docker {words[0]}: {done.stderr.strip()[-500:]}")
+    except subprocess.TimeoutExpired as why:
+        raise CannotStart(f"docker: {why}") from why
+    finally:
+        docker("network", "rm", name)
+        docker("rmi", name)
+
+
 @contextmanager
 def engine(cache: Path | None) -> Iterator[dict[str, str]]:
     """The environment in which docker's commands find the engine. One that was started here is
@@ -44,12 +87,17 @@ def engine(cache: Path | None) -> Iterator[dict[str, str]]:
     missing = sorted({p for name, p in NEEDED.items() if shutil.which(name) is None})
     if missing:
         raise CannotStart(f"not installed: {', '.join(missing)}")
+    folder = Path(tempfile.mkdtemp(prefix="gm-docker-"))
     if answers(os.environ):
-        yield dict(os.environ)
+        try:
+            prove(os.environ, folder)
+            yield dict(os.environ)
+        finally:
+            shutil.rmtree(folder)
         return
     if os.geteuid() != 0:
+        folder.rmdir()
         raise CannotStart("no engine runs, and only root may start one")
-    folder = Path(tempfile.mkdtemp(prefix="gm-docker-"))
     environ = {**os.environ, "DOCKER_HOST": f"unix://{folder}/docker.sock"}
     log = folder / "dockerd.log"
     data = cache / "docker" if cache else folder / "data"
@@ -60,9 +108,10 @@ def engine(cache: Path | None) -> Iterator[dict[str, str]]:
             stdin=subprocess.DEVNULL, stdout=out, stderr=out, start_new_session=True,
         )  # fmt: skip
     try:
-        until(lambda: daemon.poll() is not None or answers(environ), 120, "dockerd answers")
+        until(lambda: daemon.poll() is not None or answers(environ), WITHIN, "dockerd answers")
         if daemon.poll() is not None:
             raise CannotStart(f"dockerd ended with {daemon.returncode}; {tail(log)}")
+        prove(environ, folder)
         yield environ
     finally:
         if daemon.poll() is None:
