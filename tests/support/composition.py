@@ -150,9 +150,9 @@ class Composition:
         )
         return done.returncode == 0
 
-    def run(self, service: str, *words: str, text: str = "") -> str:
-        """What a command in a container prints; it must succeed."""
-        return self._run(self.command(service, *words), text=text)
+    def run(self, service: str, *words: str, text: str = "", check: bool = True) -> str:
+        """What a command in a container prints; ``check``: it must succeed."""
+        return self._run(self.command(service, *words), text, check)
 
     def kill(self, service: str) -> float:
         """SIGKILL from outside, as the kernel would send it (docker's own kill is an order to stop,

@@ -110,13 +110,13 @@ print(json.dumps(audit(client, repository, {job})))
     return list(json.loads(asks(stack, AUDIT.read_text() + asked.format(job=job))))
 
 
-def asks(stack: Composition, script: str) -> str:
-    """What a script prints that has a ``client`` of the service."""
+def asks(stack: Composition, script: str, check: bool = True) -> str:
+    """What a script prints that has a ``client`` of the service; ``check``: it must succeed."""
     head = "from gangamon import settings\nfrom gangamon.client import Client\n"
     made = "client = Client(settings.load())\n"
     future, _, rest = script.rpartition("from __future__ import annotations\n")
     text = f"{future}from __future__ import annotations\n{head}{made}{rest}"
-    return stack.run("client", "python", "-", text=text)
+    return stack.run("client", "python", "-", text=text, check=check)
 
 
 def works(stack: Composition, service: str) -> bool:
