@@ -1,5 +1,5 @@
-"""The profiles `ha` and `monitoring` of docker-compose.yml for real, beside `test`: the Redis master
-and a beat die for good while a Ganga job runs, and Prometheus watches it.
+"""The profiles `ha` and `monitoring` of docker-compose.yml for real, beside `test`: the master of
+Redis and a beat die for good while a Ganga job runs, and Prometheus watches it.
 
 Prometheus is Debian's. Of Grafana there is no package of Debian's: its container is not started,
 and what its dashboards ask is asked of Prometheus.

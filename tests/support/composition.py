@@ -24,6 +24,9 @@ TRUSTED = Path("/etc/ssl/certs/ca-certificates.crt")
 #: What the profile `test` needs of Debian's packages.
 PACKAGES = ("munge", "slurm-client", "slurm-wlm-basic-plugins", "slurmctld", "slurmd")
 
+#: Jobs that its Slurm runs at the same time.
+SLOTS = 32
+
 #: Seconds until a container is there, on a machine that stands still.
 WITHIN = 240.0
 
@@ -99,6 +102,7 @@ class Composition:
             "IMAGE": "gangamon-test",
             "BASE_IMAGE": BASE,
             "REDIS_IMAGE": BASE,
+            "SLOTS": str(SLOTS),
             "BUILD_NETWORK": "host",
             "EXTRAS": "server,web,metrics",
             "FLOWER_PORT": str(self.flower),

@@ -13,12 +13,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
-from tests.support.composition import ROOT, Composition
+from tests.support.composition import ROOT, SLOTS, Composition
 from tests.support.waiting import until
 
 SUBJOBS = int(os.environ.get("COMPOSE_SUBJOBS", "50"))
-#: These wait for ``Play.open``.
-HELD = SUBJOBS // 2
+#: These wait for ``Play.open``, each in a slot of Slurm's.
+HELD = min(SUBJOBS // 2, SLOTS - 8)
 #: Seconds that the job may take.
 LIMIT = 300.0 + SUBJOBS
 SESSION = ROOT / "tests" / "acceptance" / "compose_session.py"
