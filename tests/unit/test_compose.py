@@ -103,8 +103,8 @@ def test_secrets_volumes_and_files_are_there(composition: dict[str, Any]) -> Non
     }
 
 
-def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
-    """.env, and secrets for the owner alone; a second call changes none. It starts compose."""
+def clone_of(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """One in which `up` can be called, and the environment for it. What it calls is in `called`."""
     clone = tmp_path / "clone"
     (clone / "config" / "compose").mkdir(parents=True)
     shutil.copy(ROOT / "config" / "compose" / "up", clone / "config" / "compose" / "up")
@@ -120,6 +120,12 @@ def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
         "GANGAMON_UID": str(os.getuid() or 1000),
         "GANGAMON_GID": str(os.getgid() or 1000),
     }
+    return clone, environ
+
+
+def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
+    """.env, and secrets for the owner alone; a second call changes none. It starts compose."""
+    clone, environ = clone_of(tmp_path)
 
     def up(**more: str) -> dict[str, bytes]:
         subprocess.run(
@@ -142,7 +148,26 @@ def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
     assert called == ["compose version", "compose up -d --build --no-color"] * 2
 
 
-def test_up_for_fail_over_names_the_sentinels(tmp_path: Path, composition: dict[str, Any]) -> None:
+@pytest.mark.parametrize("by_hand", [False, True], ids=["environment", "file"])
+def test_up_with_fail_over_writes_all_of_it(by_hand: bool, tmp_path: Path) -> None:
+    """Wherever the profile is named: clients ask the sentinels, and so do servers that start."""
+    clone, environ = clone_of(tmp_path)
+    if by_hand:
+        names = ("GANGAMON_OWNER", "GANGAMON_UID", "GANGAMON_GID", "GANGADIR")
+        lines = [f"{name}={environ.pop(name)}" for name in names]
+        (clone / ".env").write_text("\n".join([*lines, "COMPOSE_PROFILES=ha", ""]))
+    else:
+        environ["COMPOSE_PROFILES"] = "ha"
+    for _ in range(2):
+        subprocess.run([str(clone / "config/compose/up")], env=environ, check=True)
+        text = (clone / ".env").read_text()
+        assert text.count("SENTINELS=sentinel-1 sentinel-2 sentinel-3\n") == 1
+        assert text.count("REDIS_OPTIONS=--min-replicas-to-write 1") == 1
+        assert "COMPOSE_PROFILES=ha\n" in text
+    assert (clone / "secrets" / "redis-url").read_text().startswith("sentinel://:")
+
+
+def test_up_for_fail_over_names_the_sentinels(composition: dict[str, Any]) -> None:
     script = (ROOT / "config" / "compose" / "up").read_text()
     (hosts,) = re.findall(r"@([\w:,-]+)/0\?master=(\w+)", script)
     assert [host.partition(":")[0] for host in hosts[0].split(",")] == [
