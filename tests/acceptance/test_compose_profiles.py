@@ -24,6 +24,7 @@ PROMETHEUS = "gangamon-test-prometheus"
 #: As the official image has it: its program is what a command's words are for.
 IMAGE = f"""
 FROM {BASE}
+RUN printf "#!/bin/sh\\nexit 101\\n" >/usr/sbin/policy-rc.d && chmod +x /usr/sbin/policy-rc.d
 RUN apt-get update -q && apt-get install -q -y --no-install-recommends prometheus
 RUN install -d -o nobody -g nogroup /prometheus
 ENTRYPOINT ["/usr/bin/prometheus"]
