@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.composition import build_base
-from tests.support.engine import CannotStart, engine
+from tests.support.engine import CannotStart, engine, missing
 
 collect_ignore_glob = [] if os.environ.get("COMPOSE_TEST") else ["test_compose_*"]
 
@@ -19,6 +19,8 @@ collect_ignore_glob = [] if os.environ.get("COMPOSE_TEST") else ["test_compose_*
 def docker() -> Iterator[dict[str, str]]:
     """The environment of an engine that has the base image. Where none can be started that is told
     as the reason of an expected failure: not hidden as a pass, and no fault of what is tested."""
+    if missing():
+        pytest.skip(f"not installed: {', '.join(missing())}")
     cache = Path(os.environ["COMPOSE_CACHE"]) if os.environ.get("COMPOSE_CACHE") else None
     try:
         with engine(cache) as environ:

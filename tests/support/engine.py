@@ -37,6 +37,11 @@ class CannotStart(Exception):
     """No engine can be started here; its text says why."""
 
 
+def missing() -> list[str]:
+    """Packages that are not installed."""
+    return sorted({package for name, package in NEEDED.items() if shutil.which(name) is None})
+
+
 def answers(environ: Mapping[str, str]) -> bool:
     return subprocess.run(["docker", "version"], env=environ, capture_output=True).returncode == 0
 
@@ -85,11 +90,8 @@ def prove(environ: Mapping[str, str], folder: Path) -> None:
 
 @contextmanager
 def engine(cache: Path | None) -> Iterator[dict[str, str]]:
-    """The environment in which docker's commands find the engine. One that was started here is
+    """The environment in which docker's commands find the engine. Nothing may be ``missing``. One that was started here is
     ended with all it made, but for ``cache``, where it keeps its images. CannotStart."""
-    missing = sorted({p for name, p in NEEDED.items() if shutil.which(name) is None})
-    if missing:
-        raise CannotStart(f"not installed: {', '.join(missing)}")
     folder = Path(tempfile.mkdtemp(prefix="gm-docker-"))
     if answers(os.environ):
         try:
