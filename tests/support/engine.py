@@ -90,8 +90,9 @@ def prove(environ: Mapping[str, str], folder: Path) -> None:
 
 @contextmanager
 def engine(cache: Path | None) -> Iterator[dict[str, str]]:
-    """The environment in which docker's commands find the engine. Nothing may be ``missing``. One that was started here is
-    ended with all it made, but for ``cache``, where it keeps its images. CannotStart."""
+    """The environment in which docker's commands find the engine; nothing may be ``missing``. One
+    that was started here is ended with all it made, but for ``cache``, where it keeps its images.
+    CannotStart."""
     folder = Path(tempfile.mkdtemp(prefix="gm-docker-"))
     if answers(os.environ):
         try:
