@@ -7,6 +7,7 @@ and what its dashboards ask is asked of Prometheus.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from functools import partial
@@ -40,8 +41,9 @@ pytestmark = pytest.mark.timeout(1500 + 3 * SUBJOBS)
 def stack(docker: Mapping[str, str]) -> Iterator[Composition]:
     build = ["docker", "build", "--network=host", "-q", "-t", PROMETHEUS, "-"]
     run(build, docker, ROOT, text=IMAGE)
-    images = {"PROMETHEUS_IMAGE": PROMETHEUS, "GRAFANA_IMAGE": PROMETHEUS}
-    with composed(docker, "test,ha,monitoring", "--scale", "grafana=0", **images) as found:
+    more = {"PROMETHEUS_IMAGE": PROMETHEUS, "GRAFANA_IMAGE": PROMETHEUS}
+    more["HA_NETWORK"] = f"10.213.{os.getpid() % 256}"
+    with composed(docker, "test,ha,monitoring", "--scale", "grafana=0", **more) as found:
         yield found
 
 

@@ -21,12 +21,15 @@ PROFILES = ("--profile", "monitoring", "--profile", "ha", "--profile", "test")
 OF_OTHERS = ("./config/prometheus", "./config/grafana")
 
 
-def config(empty: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def config(
+    empty: Path, *words: str, files: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
     assert COMMAND
     empty.touch()
+    named = [word for file in files for word in ("-f", file)]
     return subprocess.run(
         # A developer's own .env must not fill in what is missing here.
-        [COMMAND, "--env-file", str(empty), *PROFILES, "config", *words],
+        [COMMAND, "--env-file", str(empty), *named, *PROFILES, "config", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": "/home/ada", **variables},
         capture_output=True,
@@ -50,6 +53,22 @@ def test_docker_compose_takes_it(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     assert not answer.stderr
     assert len(yaml.safe_load(answer.stdout)["services"]) == 19
+
+
+@pytest.mark.skipif(not COMMAND, reason="there is no docker-compose")
+def test_with_fail_over_names_need_no_resolver(tmp_path: Path) -> None:
+    """Every server has an address that stays, and whoever asks for one of them knows it by name."""
+    files = ("docker-compose.yml", "config/compose/ha.yml")
+    answer = config(tmp_path / "env", files=files, HA_NETWORK="10.9.8", **REQUIRED)
+    assert answer.returncode == 0, answer.stderr
+    found = yaml.safe_load(answer.stdout)["services"]
+    servers = {name: s for name, s in found.items() if name.startswith(("redis", "sentinel"))}
+    addresses = {name: s["networks"]["default"]["ipv4_address"] for name, s in servers.items()}
+    assert len(set(addresses.values())) == len(addresses) == 6
+    assert all(address.startswith("10.9.8.") for address in addresses.values())
+    asking = {name for name, s in found.items() if "redis-url" in str(s.get("secrets"))}
+    for name in asking | set(servers):
+        assert found[name]["extra_hosts"] == addresses, name
 
 
 @pytest.mark.skipif(not COMMAND, reason="there is no docker-compose")
@@ -164,6 +183,7 @@ def test_up_with_fail_over_writes_all_of_it(by_hand: bool, tmp_path: Path) -> No
         assert text.count("SENTINELS=sentinel-1 sentinel-2 sentinel-3\n") == 1
         assert text.count("REDIS_OPTIONS=--min-replicas-to-write 1") == 1
         assert "COMPOSE_PROFILES=ha\n" in text
+        assert text.count("COMPOSE_FILE=docker-compose.yml:config/compose/ha.yml\n") == 1
     assert (clone / "secrets" / "redis-url").read_text().startswith("sentinel://:")
 
 
