@@ -22,6 +22,9 @@ _CHUNK = 1 << 18
 #: Bytes that are gathered before they are written; such blocks that may be under way.
 _BLOCK, _AHEAD = 1 << 19, 16
 
+#: Bytes after which they are sent on to the disk.
+_PIECE = 8 << 20
+
 #: Small files that are read in one go; where half of them made us wait for the storage, and one
 #: took so many seconds, the rest is read ahead by so many threads.
 _GROUP, _SLOW, _READERS = 64, 0.0005, 8
@@ -268,6 +271,7 @@ class Sink:
         self._digest = digest
         self._aside: ThreadPoolExecutor | None = None
         self._begun: deque[Future[bytearray]] = deque()
+        self._behind = 0
 
     @property
     def digest(self) -> Any:
@@ -315,6 +319,10 @@ class Sink:
 
     def _write(self, data: bytes | memoryview) -> None:
         manifest.write_all(self.file.fileno(), data)
+        self._behind += len(data)
+        if self._behind >= _PIECE:
+            manifest.begin_to_settle(self.file.fileno())
+            self._behind = 0
         if self._digest is not None:
             self._digest.update(data)
 
