@@ -110,10 +110,10 @@ def _at_once(order: MergeOrder) -> Manifest | None:
     if any(status is not JobStatus.COMPLETED for _, status, _ in order.inputs):
         return None
     name = output_name(of, spec.compress)
+    path = os.path.join(order.target, name)
     noted = os.path.lexists(os.path.join(order.target, manifest.NAME))
-    if noted or os.path.lexists(os.path.join(order.target, name)):
+    if noted or os.path.lexists(path) or not os.path.isdir(os.path.dirname(path)):
         return None
-    mounted(order)
     inputs = {of: [f"{output.removesuffix('/')}/{of}" for _, _, output in order.inputs]}
     refuse(order, {name: inputs[of]})
     try:
