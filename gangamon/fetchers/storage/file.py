@@ -1,12 +1,15 @@
-"""Files that are mounted here: cloned if the file system can, else read and written.
+"""Files that are mounted here: cloned if the file system can, else copied by the kernel, else read
+and written.
 
-Never linked: the copy is the user's, and a change of the one must not be a change of the other. Nor
-copied inside the kernel: for its checksum the file is read all the same, and once is enough.
+Never linked: the copy is the user's, and a change of the one must not be a change of the other. A
+large one is copied by the kernel, as ``cp`` does it, and then read for its checksum: that takes a
+third of the time of writing it from here (Linux 6.18, ext4).
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import os
 import stat
@@ -20,6 +23,10 @@ from gangamon.protocols import Source
 
 #: Copy-on-write clone of a whole file (linux/fs.h, ioctl_ficlone(2)).
 FICLONE = 0x40049409
+
+#: Bytes that the kernel copies at once, and why it may not: copy_file_range(2).
+_PIECE = 1 << 26
+_UNABLE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM)
 
 #: Bytes that are read at once: what the cache of a processor holds until they are written.
 _CHUNK = 1 << 18
@@ -81,7 +88,8 @@ def _opened(place: str) -> tuple[int, os.stat_result]:
 def _copied(source: int, before: os.stat_result, place: str, temporary: str, path: str) -> str:
     target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
-        if before.st_size > _CHUNK and _cloned(source, target):
+        large = before.st_size > _CHUNK
+        if large and (_cloned(source, target) or _moved(source, target, before.st_size)):
             size, checksum = _through(target, -1, place)
         else:
             size, checksum = _through(source, target, place, before.st_size)
@@ -103,6 +111,23 @@ def _cloned(source: int, target: int) -> bool:
         fcntl.ioctl(target, FICLONE, source)
         return True
     return False
+
+
+def _moved(source: int, target: int, size: int) -> bool:
+    """Copied by the kernel; where the two stand in their files they stay. False: it cannot, and
+    nothing is written. OSError."""
+    done = 0
+    try:
+        while done < size:
+            count = os.copy_file_range(source, target, min(_PIECE, size - done), done, done)
+            if not count:
+                break  # it was cut off meanwhile, or is of a kind that says nothing: see there
+            done += count
+    except (AttributeError, OSError) as error:
+        if not done and (not isinstance(error, OSError) or error.errno in _UNABLE):
+            return False
+        raise
+    return done > 0
 
 
 def _through(source: int, target: int, place: str, size: int = _CHUNK) -> tuple[int, int]:
