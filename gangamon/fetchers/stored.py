@@ -89,7 +89,7 @@ def complete(order: FetchOrder, done: Manifest, slot: Slot) -> Manifest:
         with _one(device) if local else nullcontext():
             small = bring_small(here, target, device, SMALL) if local else {}
         sums.update(small)
-        for name in here.keys() - small.keys():
+        for name in sorted(here.keys() - small.keys()):
             bring(name)
         with _one(device) if local else nullcontext():
             _note(target, order.attempt, wanted)

@@ -111,8 +111,8 @@ def _at_once(order: MergeOrder) -> Manifest | None:
         return None
     name = output_name(of, spec.compress)
     path = os.path.join(order.target, name)
-    noted = os.path.lexists(os.path.join(order.target, manifest.NAME))
-    if noted or os.path.lexists(path) or not os.path.isdir(os.path.dirname(path)):
+    begun = os.path.join(order.target, manifest.NAME), growth.base(order.target, spec), path
+    if any(map(os.path.lexists, begun)) or not os.path.isdir(os.path.dirname(path)):
         return None
     inputs = {of: [f"{output.removesuffix('/')}/{of}" for _, _, output in order.inputs]}
     refuse(order, {name: inputs[of]})
