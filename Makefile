@@ -7,10 +7,10 @@ TOOLS  := .venv-audit/.ready
 TOOLBIN := .venv-audit/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench compose-test compose-demo lock audit sbom clean
+.PHONY: help demo test lint bench compose-test compose-demo compose-profiles lock audit sbom clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(READY) ## the whole chain on simulated jobs (CHAOS=1: while processes are killed)
 	$(BIN)/python -m benchmarks demo $(if $(CHAOS),--chaos)
@@ -33,6 +33,10 @@ compose-test: $(READY) ## docker-compose.yml for real: built, started, killed, j
 compose-demo: $(READY) ## the same with a job of 1,000 subjobs (SUBJOBS=n)
 	COMPOSE_TEST=1 COMPOSE_SUBJOBS=$(or $(SUBJOBS),1000) $(BIN)/python -m pytest -s \
 	    tests/acceptance/test_compose_stack.py $(PYTEST_ARGS)
+
+compose-profiles: $(READY) ## its profiles ha and monitoring for real, likewise (SUBJOBS=n)
+	COMPOSE_TEST=1 COMPOSE_SUBJOBS=$(or $(SUBJOBS),50) $(BIN)/python -m pytest -s \
+	    tests/acceptance/test_compose_profiles.py $(PYTEST_ARGS)
 
 lock: ## resolve requirements.lock anew (needs uv)
 	$(UV) pip compile --quiet --upgrade --universal --python-version 3.10 --extra all \

@@ -19,7 +19,7 @@ import GangaCore.Core
 SUBJOBS, HELD, LIMIT = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
 FINAL = ("completed", "failed", "killed")
 GATE = os.path.join(config.Configuration.gangadir, "gate")
-WAIT = f"n=0; while ! test -e {GATE} && test $n -lt 6000; do sleep 0.2; n=$((n+1)); done; "
+WAIT = f"n=0; while ! test -e {GATE} && test $n -lt 1200; do sleep 1; n=$((n+1)); done; "
 
 
 def command(number):

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import urllib.parse
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -19,6 +16,7 @@ import yaml
 from tests.integration.backends.daemons import Daemons, free_ports
 from tests.support.cell import fill
 from tests.support.commands import OWNER
+from tests.support.prometheus import Prometheus, asked
 from tests.support.redis import PrivateRedis
 from tests.support.rig import Rig
 from tests.support.waiting import until
@@ -46,7 +44,7 @@ class Monitored:
         fill(self.rig)
         self.exporter = self._export()
         (self.port,) = free_ports(1)
-        self._opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        self.prometheus = Prometheus(self.port)
 
     def _export(self) -> subprocess.Popen[str]:
         environ = {name: v for name, v in os.environ.items() if not name.startswith("GANGAMON_")}
@@ -76,32 +74,7 @@ class Monitored:
             name="prometheus",
         )
         self.daemons.until_listens(self.port)
-        until(self._ready, 120, "it answers queries", self.daemons.story)
-
-    def _ready(self) -> bool:
-        """It listens before its storage is open."""
-        try:
-            with self._opener.open(f"http://127.0.0.1:{self.port}/-/ready", timeout=60) as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def ask(self, path: str, **fields: str) -> dict[str, Any]:
-        """The data of an answer of its HTTP API; an error of a query raises."""
-        url = f"http://127.0.0.1:{self.port}/api/v1/{path}?{urllib.parse.urlencode(fields)}"
-        with self._opener.open(url, timeout=60) as answer:
-            body = json.load(answer)
-        assert body["status"] == "success"
-        return dict(body["data"])
-
-    def value(self, query: str) -> float | None:
-        """Of an instant query with one result; None while there is none."""
-        found = self.ask("query", query=query)["result"]
-        return float(found[0]["value"][1]) if len(found) == 1 else None
-
-    def alerts(self) -> dict[str, str]:
-        """Alert -> its state: pending or firing."""
-        return {a["labels"]["alertname"]: a["state"] for a in self.ask("alerts")["alerts"]}
+        until(self.prometheus.ready, 120, "it answers queries", self.daemons.story)
 
     def close(self) -> None:
         self.exporter.kill()
@@ -142,24 +115,28 @@ def test_the_exporter_is_seen_up(monitored: Monitored) -> None:
     """By its own word, and Prometheus's; the metrics are those of the store, and Prometheus
     understands each expression of the dashboards."""
     until(
-        lambda: monitored.value('up{job="gangamon"}') == 1, 120, "it is scraped", monitored.alerts
+        lambda: monitored.prometheus.value('up{job="gangamon"}') == 1,
+        120,
+        "it is scraped",
+        monitored.prometheus.alerts,
     )
-    until(lambda: monitored.value("gangamon_up") == 1, 120, "its samples are there")
-    assert monitored.value("gangamon_dead_letters") == 1
-    assert monitored.value("sum(gangamon_transitions_total)") == 9
-    assert monitored.value(LAG) == 120
-    for where, expression, _ in queries():
-        asked = expression.replace("$__rate_interval", "1m")
-        asked = asked.replace("$backend", ".*").replace("$endpoint", ".*")
-        assert "$" not in asked, where
-        monitored.ask("query", query=asked)
+    until(lambda: monitored.prometheus.value("gangamon_up") == 1, 120, "its samples are there")
+    assert monitored.prometheus.value("gangamon_dead_letters") == 1
+    assert monitored.prometheus.value("sum(gangamon_transitions_total)") == 9
+    assert monitored.prometheus.value(LAG) == 120
+    for _, expression, _ in queries():
+        monitored.prometheus.series(asked(expression))
 
 
 def test_alerts_fire_and_end(monitored: Monitored) -> None:
     """For a dead letter, until it is retried; for a Redis that may evict, until it may not; what is
     well raises none."""
-    until(lambda: monitored.alerts().get("GangamonDeadLetters") == "firing", 120, "it fires")
-    found = monitored.alerts()
+    until(
+        lambda: monitored.prometheus.alerts().get("GangamonDeadLetters") == "firing",
+        120,
+        "it fires",
+    )
+    found = monitored.prometheus.alerts()
     assert {"GangamonBreakerOpen", "GangamonCredentialMissing"} <= found.keys()
     assert not found.keys() & {
         "GangamonExporterDown",
@@ -169,17 +146,23 @@ def test_alerts_fire_and_end(monitored: Monitored) -> None:
     }
     (letter,) = monitored.rig.inbox.dead(OWNER)
     assert monitored.rig.store.retry(letter)
-    until(lambda: "GangamonDeadLetters" not in monitored.alerts(), 120, "it has ended")
+    until(lambda: "GangamonDeadLetters" not in monitored.prometheus.alerts(), 120, "it has ended")
     connection = monitored.redis.connection()
     connection.config_set("maxmemory-policy", "allkeys-lru")
-    until(lambda: "GangamonRedisMayDropJobs" in monitored.alerts(), 120, "it is told")
+    until(lambda: "GangamonRedisMayDropJobs" in monitored.prometheus.alerts(), 120, "it is told")
     connection.config_set("maxmemory-policy", "noeviction")
-    until(lambda: "GangamonRedisMayDropJobs" not in monitored.alerts(), 120, "it has ended")
+    until(
+        lambda: "GangamonRedisMayDropJobs" not in monitored.prometheus.alerts(), 120, "it has ended"
+    )
 
 
 def test_what_is_away_raises_an_alert(monitored: Monitored) -> None:
     """First the store, then the exporter; each waits its time before it fires."""
     monitored.redis.kill()
-    until(lambda: "GangamonStoreAway" in monitored.alerts(), 120, "the store is missed")
+    until(lambda: "GangamonStoreAway" in monitored.prometheus.alerts(), 120, "the store is missed")
     monitored.exporter.kill()
-    until(lambda: "GangamonExporterDown" in monitored.alerts(), 120, "the exporter is missed")
+    until(
+        lambda: "GangamonExporterDown" in monitored.prometheus.alerts(),
+        120,
+        "the exporter is missed",
+    )

@@ -21,12 +21,15 @@ PROFILES = ("--profile", "monitoring", "--profile", "ha", "--profile", "test")
 OF_OTHERS = ("./config/prometheus", "./config/grafana")
 
 
-def config(empty: Path, *words: str, **variables: str) -> subprocess.CompletedProcess[str]:
+def config(
+    empty: Path, *words: str, files: tuple[str, ...] = (), **variables: str
+) -> subprocess.CompletedProcess[str]:
     assert COMMAND
     empty.touch()
+    named = [word for file in files for word in ("-f", file)]
     return subprocess.run(
         # A developer's own .env must not fill in what is missing here.
-        [COMMAND, "--env-file", str(empty), *PROFILES, "config", *words],
+        [COMMAND, "--env-file", str(empty), *named, *PROFILES, "config", *words],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "HOME": "/home/ada", **variables},
         capture_output=True,
@@ -50,6 +53,22 @@ def test_docker_compose_takes_it(tmp_path: Path) -> None:
     assert answer.returncode == 0, answer.stderr
     assert not answer.stderr
     assert len(yaml.safe_load(answer.stdout)["services"]) == 19
+
+
+@pytest.mark.skipif(not COMMAND, reason="there is no docker-compose")
+def test_with_fail_over_names_need_no_resolver(tmp_path: Path) -> None:
+    """Every server has an address that stays, and whoever asks for one of them knows it by name."""
+    files = ("docker-compose.yml", "config/compose/ha.yml")
+    answer = config(tmp_path / "env", files=files, HA_NETWORK="10.9.8", **REQUIRED)
+    assert answer.returncode == 0, answer.stderr
+    found = yaml.safe_load(answer.stdout)["services"]
+    servers = {name: s for name, s in found.items() if name.startswith(("redis", "sentinel"))}
+    addresses = {name: s["networks"]["default"]["ipv4_address"] for name, s in servers.items()}
+    assert len(set(addresses.values())) == len(addresses) == 6
+    assert all(address.startswith("10.9.8.") for address in addresses.values())
+    asking = {name for name, s in found.items() if "redis-url" in str(s.get("secrets"))}
+    for name in asking | set(servers):
+        assert found[name]["extra_hosts"] == addresses, name
 
 
 @pytest.mark.skipif(not COMMAND, reason="there is no docker-compose")
@@ -103,8 +122,8 @@ def test_secrets_volumes_and_files_are_there(composition: dict[str, Any]) -> Non
     }
 
 
-def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
-    """.env, and secrets for the owner alone; a second call changes none. It starts compose."""
+def clone_of(tmp_path: Path) -> tuple[Path, dict[str, str]]:
+    """One in which `up` can be called, and the environment for it. What it calls is in `called`."""
     clone = tmp_path / "clone"
     (clone / "config" / "compose").mkdir(parents=True)
     shutil.copy(ROOT / "config" / "compose" / "up", clone / "config" / "compose" / "up")
@@ -120,6 +139,12 @@ def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
         "GANGAMON_UID": str(os.getuid() or 1000),
         "GANGAMON_GID": str(os.getgid() or 1000),
     }
+    return clone, environ
+
+
+def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
+    """.env, and secrets for the owner alone; a second call changes none. It starts compose."""
+    clone, environ = clone_of(tmp_path)
 
     def up(**more: str) -> dict[str, bytes]:
         subprocess.run(
@@ -142,7 +167,27 @@ def test_up_writes_what_is_missing_once(tmp_path: Path) -> None:
     assert called == ["compose version", "compose up -d --build --no-color"] * 2
 
 
-def test_up_for_fail_over_names_the_sentinels(tmp_path: Path, composition: dict[str, Any]) -> None:
+@pytest.mark.parametrize("by_hand", [False, True], ids=["environment", "file"])
+def test_up_with_fail_over_writes_all_of_it(by_hand: bool, tmp_path: Path) -> None:
+    """Wherever the profile is named: clients ask the sentinels, and so do servers that start."""
+    clone, environ = clone_of(tmp_path)
+    if by_hand:
+        names = ("GANGAMON_OWNER", "GANGAMON_UID", "GANGAMON_GID", "GANGADIR")
+        lines = [f"{name}={environ.pop(name)}" for name in names]
+        (clone / ".env").write_text("\n".join([*lines, "COMPOSE_PROFILES=ha", ""]))
+    else:
+        environ["COMPOSE_PROFILES"] = "ha"
+    for _ in range(2):
+        subprocess.run([str(clone / "config/compose/up")], env=environ, check=True)
+        text = (clone / ".env").read_text()
+        assert text.count("SENTINELS=sentinel-1 sentinel-2 sentinel-3\n") == 1
+        assert text.count("REDIS_OPTIONS=--min-replicas-to-write 1") == 1
+        assert "COMPOSE_PROFILES=ha\n" in text
+        assert text.count("COMPOSE_FILE=docker-compose.yml:config/compose/ha.yml\n") == 1
+    assert (clone / "secrets" / "redis-url").read_text().startswith("sentinel://:")
+
+
+def test_up_for_fail_over_names_the_sentinels(composition: dict[str, Any]) -> None:
     script = (ROOT / "config" / "compose" / "up").read_text()
     (hosts,) = re.findall(r"@([\w:,-]+)/0\?master=(\w+)", script)
     assert [host.partition(":")[0] for host in hosts[0].split(",")] == [
