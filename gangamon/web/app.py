@@ -14,7 +14,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from gangamon import __version__
 from gangamon.client import Client
@@ -24,7 +23,8 @@ from gangamon.web.actions import Actions
 from gangamon.web.api import Answer, Number, Repository, router
 from gangamon.web.auth import COOKIE, Gate, Refused, Session
 from gangamon.web.board import Board, statuses
-from gangamon.web.guard import Shield, peer, reading, whose
+from gangamon.web.files import Files
+from gangamon.web.guard import Shield, below, peer, reading, whose
 from gangamon.web.live import Live
 
 HERE = Path(__file__).parent
@@ -36,8 +36,9 @@ ROWS = 50
 FORM = 4096
 
 
-def create_app(make_client: Callable[[], Client], gate: Gate) -> FastAPI:
-    """``make_client``: called once for the reader, the views and the commands each."""
+def create_app(make_client: Callable[[], Client], gate: Gate, prefix: str = "") -> FastAPI:
+    """``make_client``: called once for the reader, the views and the commands each. ``prefix``: goes
+    before every path; '/NAME' or ''."""
     live = Live(make_client())
     board = Board(make_client(), live)
     actions = Actions(make_client(), board)
@@ -56,28 +57,34 @@ def create_app(make_client: Callable[[], Client], gate: Gate) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(Shield, gate=gate)],
+        middleware=[Middleware(Shield, gate=gate, prefix=prefix)],
     )
     app.state.gate, app.state.live, app.state.board = gate, live, board
     app.include_router(router(board, live, actions))
-    app.mount("/static", StaticFiles(directory=HERE / "static"))
-    _pages(app, board, live)
-    _login(app, gate)
-    _faults(app)
+    app.mount("/static", FILES)
+    shapes = _templates(prefix)
+    _pages(app, board, live, shapes)
+    _login(app, gate, shapes, prefix)
+    _faults(app, shapes, prefix)
     return app
 
 
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+FILES = Files(HERE / "static")
+
+
+def _templates(prefix: str) -> jinja2.Environment:
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.globals["root"] = prefix
+    made.globals["file"] = lambda name: prefix + FILES.address(name)
+    made.globals["modules"] = FILES.modules
+    return made
 
-
-_TEMPLATES = _templates()
 
 PAGES = (
     ("/", "jobs", "Jobs"),
@@ -88,7 +95,7 @@ PAGES = (
 )
 
 
-def _pages(app: FastAPI, board: Board, live: Live) -> None:
+def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -> None:
     def show(
         session: Session, page: str, title: str, make: Callable[[], dict[str, Any] | None]
     ) -> Response:
@@ -102,7 +109,7 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         except StoreUnavailable as error:
             away = str(error)
             overview = {"owner": board.client.owner, "flower": "", "away": away}
-        text = _TEMPLATES.get_template("page.html").render(
+        text = shapes.get_template("page.html").render(
             page=page,
             title=title,
             pages=PAGES,
@@ -148,14 +155,11 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         first: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
         def made() -> dict[str, Any] | None:
-            found = board.job(repository, number)
-            if found is None:
-                return None
             try:
                 wanted = Wanted(statuses(status), text.strip(), site, cause)
             except ValueError:
                 wanted = Wanted()
-            return {**found, "subjobs": board.subjobs(repository, number, wanted, first, ROWS)}
+            return board.job_page(repository, number, wanted, first, ROWS)
 
         return show(session, "job", f"Job {number}", made)
 
@@ -169,16 +173,16 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         return PlainTextResponse("ok\n")
 
 
-def _login(app: FastAPI, gate: Gate) -> None:
+def _login(app: FastAPI, gate: Gate, shapes: jinja2.Environment, prefix: str) -> None:
     def form(wrong: str, status: int, to: str) -> Response:
-        text = _TEMPLATES.get_template("login.html").render(wrong=wrong, to=to)
+        text = shapes.get_template("login.html").render(wrong=wrong, to=to)
         return HTMLResponse(text, status)
 
     @app.get("/login", include_in_schema=False)
-    def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/") -> Response:
+    def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "") -> Response:
         if whose(request) is not None:
-            return RedirectResponse(_here(to), 303)
-        return form("", 200, _here(to))
+            return RedirectResponse(_here(to, prefix), 303)
+        return form("", 200, _here(to, prefix))
 
     @app.post("/login", include_in_schema=False)
     async def enter(request: Request) -> Response:
@@ -189,7 +193,7 @@ def _login(app: FastAPI, gate: Gate) -> None:
             if len(body) > FORM:
                 raise Refused(400, "too long")
         fields = parse_qs(body.decode(errors="replace"))
-        to = _here(fields.get("to", ["/"])[0])
+        to = _here(fields.get("to", [""])[0], prefix)
         try:
             cookie = gate.enter(fields.get("password", [""])[0], peer(request))
         except Refused as refused:
@@ -200,37 +204,39 @@ def _login(app: FastAPI, gate: Gate) -> None:
             return form("That is not the password.", 401, to)
         answer = RedirectResponse(to, 303)
         secure = request.headers.get("origin", "").startswith("https:")
-        answer.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/")
+        answer.set_cookie(
+            COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path=prefix or "/"
+        )
         return answer
 
     @app.post("/logout", include_in_schema=False)
     async def leave(request: Request) -> Response:
         gate.check_origin(request.headers)
         gate.leave(request.cookies.get(COOKIE))
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(COOKIE, path="/")
+        answer = RedirectResponse(f"{prefix}/login", 303)
+        answer.delete_cookie(COOKIE, path=prefix or "/")
         return answer
 
 
-def _here(to: str) -> str:
+def _here(to: str, prefix: str) -> str:
     """A path of this page, and nothing else."""
     plain = to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable()
-    return to if plain else "/"
+    return to if plain and to.startswith(f"{prefix}/") else f"{prefix}/"
 
 
-def _faults(app: FastAPI) -> None:
+def _faults(app: FastAPI, shapes: jinja2.Environment, prefix: str) -> None:
     def told(request: Request, status: int, why: str) -> Response:
-        if request.url.path.startswith("/api/"):
+        if below(request).startswith("/api/"):
             return Answer({"error": why}, status)
-        text = _TEMPLATES.get_template("fault.html").render(status=status, why=why)
+        text = shapes.get_template("fault.html").render(status=status, why=why)
         return HTMLResponse(text, status)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        path = request.url.path
+        path = below(request)
         if error.status == 401 and not path.startswith("/api/") and request.method == "GET":
-            target = path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?{urlencode({'to': target})}", 303)
+            target = prefix + path + (f"?{request.url.query}" if request.url.query else "")
+            return RedirectResponse(f"{prefix}/login?{urlencode({'to': target})}", 303)
         answer = told(request, error.status, error.why)
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer"
