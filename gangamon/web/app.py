@@ -37,8 +37,8 @@ FORM = 4096
 
 
 def create_app(make_client: Callable[[], Client], gate: Gate, prefix: str = "") -> FastAPI:
-    """``make_client``: called once for the reader, the views and the commands each. ``prefix``: goes
-    before every path; '/NAME' or ''."""
+    """``make_client``: called once for the reader, the views and the commands each. ``prefix``:
+    goes before every path; '/NAME' or ''."""
     live = Live(make_client())
     board = Board(make_client(), live)
     actions = Actions(make_client(), board)
@@ -163,6 +163,16 @@ def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -
 
         return show(session, "job", f"Job {number}", made)
 
+    @app.get("/metrics", include_in_schema=False, dependencies=[Depends(reading)])
+    def metrics(request: Request) -> Response:
+        """What `gangamon metrics` serves, of the whole cell."""
+        try:
+            from gangamon.metrics import exposition
+        except ImportError as error:
+            raise HTTPException(404, "needs the metrics extra: 'gangamon[metrics]'") from error
+        found = exposition(board.client, request.headers.get("accept", ""))
+        return Response(found.body, headers={"Content-Type": found.content_type})
+
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> Response:
         """For whoever keeps this process alive: whether the store answers. Says nothing else."""
@@ -224,18 +234,23 @@ def _here(to: str, prefix: str) -> str:
     return to if plain and to.startswith(f"{prefix}/") else f"{prefix}/"
 
 
+def _for_programs(request: Request) -> bool:
+    """These are told of a fault in json, and led to no form."""
+    return below(request).startswith("/api/") or below(request) == "/metrics"
+
+
 def _faults(app: FastAPI, shapes: jinja2.Environment, prefix: str) -> None:
     def told(request: Request, status: int, why: str) -> Response:
-        if below(request).startswith("/api/"):
+        if _for_programs(request):
             return Answer({"error": why}, status)
         text = shapes.get_template("fault.html").render(status=status, why=why)
         return HTMLResponse(text, status)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        path = below(request)
-        if error.status == 401 and not path.startswith("/api/") and request.method == "GET":
-            target = prefix + path + (f"?{request.url.query}" if request.url.query else "")
+        if error.status == 401 and not _for_programs(request) and request.method == "GET":
+            asked = f"?{request.url.query}" if request.url.query else ""
+            target = f"{prefix}{below(request)}{asked}"
             return RedirectResponse(f"{prefix}/login?{urlencode({'to': target})}", 303)
         answer = told(request, error.status, error.why)
         if error.status == 401:

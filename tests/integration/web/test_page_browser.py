@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from playwright.sync_api import Page as Tab
 
 from gangamon.domain.observation import Seen
@@ -54,18 +53,6 @@ def page(world: World) -> Iterator[Page]:
     made = Page(world)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    binary = shutil.which("chromium")
-    if binary is None:
-        pytest.skip("no chromium: apt install chromium")
-    with sync_playwright() as playwright:
-        # As root it has no sandbox; what it loads is ours.
-        made = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture
