@@ -67,6 +67,7 @@ class Settings:
     web_password_file: Path | None
     web_flower_url: str
     web_url_prefix: str
+    traces_endpoint: str
     notify_command: str
     notify_webhook: str
     log_level: str
@@ -257,6 +258,7 @@ _KEYS: dict[str, _Key] = {
     "web.password_file": _Key("web_password_file", lambda: None, _optional_path, _PATH),
     "web.flower_url": _Key("web_flower_url", str, _webhook, "'' or an address http(s)://..."),
     "web.url_prefix": _Key("web_url_prefix", str, _prefix, "'' or a path /NAME, no / at its end"),
+    "traces.endpoint": _Key("traces_endpoint", str, _webhook, "'' or an address http(s)://..."),
     "notify.command": _Key("notify_command", str, _text, "a command, or ''"),
     "notify.webhook": _Key("notify_webhook", str, _webhook, "'' or an address http(s)://..."),
 }
