@@ -14,7 +14,7 @@ from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from gangamon import redis_url
-from gangamon.errors import SchemaMismatch, StoreUnavailable
+from gangamon.errors import NotPermitted, SchemaMismatch, StoreUnavailable
 from gangamon.redis_url import shown
 from gangamon.store.keys import SCHEMA, Keys
 
@@ -75,13 +75,18 @@ def _first(met: Callable[[Any], None], connection: Any) -> None:
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Redis's errors as StoreUnavailable: away, loading, out of memory, read-only."""
+    """Redis's errors as StoreUnavailable (away, loading, out of memory, read-only) or
+    NotPermitted."""
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnavailable(f"Redis at {shown(url)}: {error}") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
         raise StoreUnavailable(f"Redis at {shown(url)} takes no writes: {error}") from error
+    except redis.exceptions.NoPermissionError as error:
+        raise NotPermitted(
+            f"Redis at {shown(url)}: the user of redis.url may not do this: {error}"
+        ) from error
     except redis.ResponseError as error:
         if not _PASSING.search(str(error)):
             raise

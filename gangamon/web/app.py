@@ -17,7 +17,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, RedirectRespons
 
 from gangamon import __version__
 from gangamon.client import Client
-from gangamon.errors import BadInput, GangamonError, StoreUnavailable
+from gangamon.errors import BadInput, GangamonError, NotPermitted, StoreUnavailable
 from gangamon.views.subjobs import Wanted
 from gangamon.web.actions import Actions
 from gangamon.web.api import Answer, Number, Repository, router
@@ -262,6 +262,10 @@ def _faults(app: FastAPI, shapes: jinja2.Environment, prefix: str) -> None:
     @app.exception_handler(BadInput)
     async def bad(request: Request, error: BadInput) -> Response:
         return told(request, 422, "; ".join(error.faults))
+
+    @app.exception_handler(NotPermitted)
+    async def not_permitted(request: Request, error: NotPermitted) -> Response:
+        return told(request, 403, str(error))
 
     @app.exception_handler(GangamonError)
     async def away(request: Request, error: GangamonError) -> Response:
