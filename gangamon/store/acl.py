@@ -147,9 +147,10 @@ def _client(prefix: str, owner: str) -> list[str]:
 
 
 def _flower(prefix: str) -> list[str]:
-    write = [f"~{prefix}:celery:{tail}" for tail in _CELERY]
+    write = [f"~{prefix}:celery:{tail}" for tail in (*_CELERY, "celeryev.*")]
     commands = f"{_READ} {_SESSION} +@pubsub +type +sadd +srem +lpush +brpop +del +expire +hset"
     commands += " +zadd +zrem +hdel +zrevrangebyscore +watch +unwatch +discard +info"
+    commands += " +eval +evalsha +script|load"  # of what is acknowledged; a script has no more keys
     return [f"%R~{prefix}:celery:*", *write, "allchannels", *commands.split()]
 
 
@@ -162,8 +163,10 @@ def _reading(prefix: str, owner: str | None) -> list[str]:
     per_lane = ["lane:*", "budget:*", "calls:*", "lags:*", "ring:*", "slots:*", "due:*"]
     if owner is not None:
         shared.remove("owners")
+    # Why a stage was put off.
+    tries = ["tries:*"] if owner is None else [f"tries:{stage}.{owner}" for stage in STAGES]
     celery = ["celery:*"] if owner is None else []
-    return [f"%R~{prefix}:{name}" for name in (*own, *shared, *per_lane, *celery)]
+    return [f"%R~{prefix}:{name}" for name in (*own, *shared, *per_lane, *tries, *celery)]
 
 
 def families() -> set[str]:

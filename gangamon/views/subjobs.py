@@ -183,7 +183,7 @@ class Subjobs:
         self._states, self._loaded = found, True
         self._counts = Counter(status for _, _, status in found.values())
         self._found = {}
-        self._loaded_at = now = time.monotonic()
+        self._loaded_at = self._told_at = now = time.monotonic()
         self._again = now + max(1.0, SPARING * (now - begun))
 
     def _select(self, wanted: Wanted) -> list[int]:

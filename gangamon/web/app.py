@@ -19,6 +19,7 @@ from gangamon import __version__
 from gangamon.client import Client
 from gangamon.errors import BadInput, GangamonError, NotPermitted, StoreUnavailable
 from gangamon.views.subjobs import Wanted
+from gangamon.web import first as first_shown
 from gangamon.web.actions import Actions
 from gangamon.web.api import Answer, Number, Repository, router
 from gangamon.web.auth import COOKIE, Gate, Refused, Session
@@ -80,6 +81,8 @@ def _templates(prefix: str) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= first_shown.FILTERS
+    made.globals |= first_shown.GLOBALS
     made.globals["root"] = prefix
     made.globals["file"] = lambda name: prefix + FILES.address(name)
     made.globals["modules"] = FILES.modules
@@ -97,9 +100,14 @@ PAGES = (
 
 def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -> None:
     def show(
-        session: Session, page: str, title: str, make: Callable[[], dict[str, Any] | None]
+        session: Session,
+        page: str,
+        title: str,
+        make: Callable[[], dict[str, Any] | None],
+        begun: bool = False,
     ) -> Response:
-        """The page with what it first shows, so that it need not ask for it."""
+        """The page with what it first shows, so that it need not ask for it. ``begun``: what the
+        scripts will show is shown before they run."""
         away, data, told = "", None, live.told  # before what is shown is read
         try:
             data = make()
@@ -109,6 +117,7 @@ def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -
         except StoreUnavailable as error:
             away = str(error)
             overview = {"owner": board.client.owner, "flower": "", "away": away}
+        repositories = {row["repository"] for row in (data or {}).get("jobs", {}).get("rows", ())}
         text = shapes.get_template("page.html").render(
             page=page,
             title=title,
@@ -118,6 +127,8 @@ def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -
             login=app.state.gate.login,
             away=away,
             data={"page": data, "overview": overview, "told": told},
+            begun=begun,
+            several=len(repositories) > 1,
         )
         return HTMLResponse(text, 503 if away else 200)
 
@@ -139,9 +150,11 @@ def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -
         first: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
         live.ready.wait(5.0)
-        return show(
-            session, "jobs", "Jobs", lambda: {"jobs": board.jobs(status, text, "", first, ROWS)}
-        )
+
+        def made() -> dict[str, Any]:
+            return {"jobs": board.jobs(status, text, "", first, ROWS)}
+
+        return show(session, "jobs", "Jobs", made, begun=True)
 
     @app.get("/jobs/{repository}/{number}", include_in_schema=False)
     def job(
@@ -153,6 +166,7 @@ def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -
         site: Annotated[str | None, Query(max_length=200)] = None,
         cause: Annotated[str, Query(max_length=3000)] = "",
         first: Annotated[int, Query(ge=0)] = 0,
+        tab: Annotated[str, Query(max_length=20)] = "subjobs",
     ) -> Response:
         def made() -> dict[str, Any] | None:
             try:
@@ -161,7 +175,7 @@ def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -
                 wanted = Wanted()
             return board.job_page(repository, number, wanted, first, ROWS)
 
-        return show(session, "job", f"Job {number}", made)
+        return show(session, "job", f"Job {number}", made, begun=tab == "subjobs")
 
     @app.get("/metrics", include_in_schema=False, dependencies=[Depends(reading)])
     def metrics(request: Request) -> Response:
