@@ -51,7 +51,12 @@ _READ = (
     "+get +hget +hmget +hgetall +hkeys +hlen +smembers +zrange +zrangebyscore +zcard +zcount "
     "+zscore +lrange +llen +xrange +xrevrange +xread +xlen +xinfo|stream +exists +time"
 )
-_SESSION = "+ping +auth +hello +select +client|setname +client|setinfo +client|id +multi +exec"
+#: Of CLIENT what says something of one's own connection. A rule that names a subcommand which the
+#: server does not know (setinfo, before 7.2) would keep it from starting.
+_SESSION = (
+    "+ping +auth +hello +select +client -client|kill -client|list -client|pause -client|unpause "
+    "-client|unblock -client|no-evict +multi +exec"
+)
 
 #: Commands of Sentinel and of replicas, from Redis's documentation of both (the same pages).
 _SENTINEL = (

@@ -76,6 +76,9 @@ _DANGEROUS = [
     ("KEYS", "*"),
     ("ACL", "LIST"),
     ("SHUTDOWN", "NOSAVE"),
+    ("CLIENT", "KILL", "ID", "1"),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "PAUSE", "1"),
 ]
 _NOBODYS = [
     ("DEL", "gm:epoch"),

@@ -12,8 +12,9 @@ import pytest
 from kombu.exceptions import OperationalError
 
 from gangamon.errors import GangamonError, NotPermitted, StoreUnavailable
+from gangamon.store.inbox import ClientStore
 from gangamon.store.redis import RedisStore
-from tests.support.commands import REPOSITORY, register
+from tests.support.commands import register
 from tests.support.sentinel_guarded import WITH_TLS, Guards
 from tests.support.waiting import until
 from tests.support.worker import OWNER
@@ -38,8 +39,7 @@ def test_a_fail_over_under_the_acl(guards: Guards) -> None:
     store = RedisStore(guards.as_("gangamon-tick"))
     epoch = store.epoch()
     store.register(OWNER, register(str(guards.folder)))
-    client = RedisStore(guards.as_(f"gangamon-client-{OWNER}"))
-    assert client.position(OWNER, REPOSITORY) != "0"
+    client = ClientStore(guards.as_(f"gangamon-client-{OWNER}"))
     (sent,) = client.send(OWNER, ["{}"])
     with redis_server.broker(guards.as_("gangamon-tick")) as connection:
         connection.ensure_connection(max_retries=1, timeout=60)

@@ -107,13 +107,15 @@ class World:
         }
         return Client(settings.load(environ))
 
-    def master(self, number: int, subjobs: int, name: str = "test", attempt: int = 1) -> None:
+    def master(
+        self, number: int, subjobs: int, name: str = "test", attempt: int = 1, lane: Lane = LANE
+    ) -> None:
         """Enqueue a master job."""
         for first in range(0, subjobs, BATCH):
             specs = [spec(n, attempt) for n in range(first, min(subjobs, first + BATCH))]
             command = enqueue(
                 specs, uuid.uuid4().hex, number, subjobs, workspace=f"{self.folder}/{number}",
-                lane=LANE,
+                lane=lane,
             )  # fmt: skip
             command = type(command)(**{**vars(command), "name": name})
             faults = self.store.enqueue(OWNER, "", command)

@@ -9,11 +9,13 @@ import pytest
 from playwright.sync_api import Browser
 from playwright.sync_api import Page as Tab
 
+from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Seen
 from gangamon.domain.status import JobStatus
 from tests.support.commands import REPOSITORY
 from tests.support.page import Page, World
 
+RESTING = Lane("Slurm", "another | cluster")
 NAME = '<img src=x onerror="alert(1)">\x1b[31m\u202e'
 JOB = f"/jobs/{REPOSITORY}/7"
 
@@ -42,6 +44,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
         world.master(8, 1200)
         world.master(9, 1, "one")
         world.finish(9, {0: done})
+        world.master(10, 2, lane=RESTING)
+        world.store.open_breaker(str(RESTING), 3600.0)
         made = Page(world)
         yield made
         made.close()
@@ -55,7 +59,7 @@ def tab_of(browser: Browser, page: Page, scripts: bool) -> Tab:
     return context.new_page()
 
 
-@pytest.mark.parametrize("path", ["/", JOB, f"/jobs/{REPOSITORY}/8", f"/jobs/{REPOSITORY}/9"])
+@pytest.mark.parametrize("path", ["/", JOB, *(f"/jobs/{REPOSITORY}/{n}" for n in (8, 9, 10))])
 def test_the_scripts_show_the_same(page: Page, browser: Browser, path: str) -> None:
     """So nothing jumps when they run, and neither side can be changed alone."""
     before, after = tab_of(browser, page, False), tab_of(browser, page, True)
