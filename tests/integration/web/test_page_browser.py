@@ -340,6 +340,9 @@ def test_trends(world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch)
     context = browser.new_context(base_url=page.url)
     try:
         tab = opened(context.new_page(), "/trends")
+        quiet = tab.locator("figure", has_text="Transitions")
+        expect(quiet).to_contain_text("Nothing in this time.")
+        expect(quiet.locator("svg text", has_text="e-")).to_have_count(0)
         world.master(20, 60)
         for sub in range(60):
             world.move(20, {sub: seen(JobStatus.COMPLETED, "CD", ended_at=time.time() - 2)})
