@@ -15,7 +15,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.web import trends
 from tests.support.commands import REPOSITORY
 from tests.support.page import LANE, Page, World
-from tests.support.waiting import until
+from tests.support.waiting import quickest, until
 
 #: Milliseconds until something counts as not coming.
 PATIENCE = 90_000
@@ -115,6 +115,20 @@ def test_a_transition_is_seen_without_loading_again(world: World, tab: Tab) -> N
     world.move(12, {0: RUNNING})
     expect(row(tab, "12 later")).to_contain_text("running")
     assert tab.evaluate("window.mark") == 1
+
+
+def test_a_transition_is_seen_within_a_second(world: World, tab: Tab) -> None:
+    """From its commit to its row; the quickest of several, for the machine may stand still."""
+    subs = iter(range(20))
+    world.master(21, 20)
+    opened(tab, job(21))
+
+    def seen_to_run() -> None:
+        sub = next(subs)
+        world.move(21, {sub: RUNNING})
+        expect(row(tab, f"21.{sub}")).to_contain_text("running")
+
+    assert quickest(seen_to_run, 1.0, tries=20) < 1.0
 
 
 def test_filter_search_and_pages(world: World, tab: Tab) -> None:
