@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
 
 from celery import signals
@@ -50,7 +51,9 @@ def begin(settings: Settings) -> None:
     }
     provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
     exporter = OTLPSpanExporter(settings.traces_endpoint, timeout=PATIENCE)
-    provider.add_span_processor(BatchSpanProcessor(exporter))  # begins anew in a forked child
+    # It begins anew in a forked child. What it complains of, Told says once.
+    provider.add_span_processor(BatchSpanProcessor(Told(exporter, settings.traces_endpoint)))
+    logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     _providers.append(provider)
     signals.worker_process_shutdown.connect(end, weak=False)
     signals.worker_shutdown.connect(end, weak=False)
@@ -58,9 +61,33 @@ def begin(settings: Settings) -> None:
 
 
 def end(**_: Any) -> None:
-    """Send what is left, and no more after it."""
+    """Send what is left, and no more after it; what takes longer than PATIENCE is dropped."""
     while _providers:
-        _providers.pop().shutdown()
+        sending = Thread(target=_providers.pop().shutdown, daemon=True)
+        sending.start()
+        sending.join(PATIENCE)
+
+
+class Told:
+    """An exporter of spans of which a log says when it begins to fail, and when that is over."""
+
+    def __init__(self, exporter: Any, where: str) -> None:
+        self._exporter, self._where, self._well = exporter, where, True
+
+    def export(self, spans: Any) -> Any:
+        result = self._exporter.export(spans)
+        well = result.name == "SUCCESS"
+        if well != self._well:
+            self._well = well
+            how = "are taken again" if well else "are dropped: it does not take them"
+            log.warning("traces.endpoint: spans for %s %s", self._where, how)
+        return result
+
+    def shutdown(self) -> None:
+        self._exporter.shutdown()
+
+    def force_flush(self, timeout_millis: int = 0) -> bool:
+        return bool(self._exporter.force_flush(timeout_millis))
 
 
 class Tracer:

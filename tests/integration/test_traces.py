@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -111,6 +113,27 @@ def test_a_failed_query_is_told_as_one(receiver: Receiver) -> None:
     assert span.failed
     assert (about["trace"], about["span"]) == (span.trace, span.id)
     assert trail.trail() == {}
+
+
+def test_a_receiver_that_never_answers_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
+    """More spans than are kept; the end waits for so long and no longer, and it is told once."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        endpoint = f"http://127.0.0.1:{port}/v1/traces"
+        tracing.begin(settings.load({"GANGAMON_TRACES_ENDPOINT": endpoint}))
+        try:
+            for number in range(3000):
+                with trail.step("query", jobs=number):
+                    pass
+            until(lambda: "are dropped" in caplog.text, 120, "it is told")
+        finally:
+            begun = time.monotonic()
+            tracing.end()
+            took = time.monotonic() - begun
+            trail.trace_with(None)
+    assert took < 4 * tracing.PATIENCE  # 25 s where each batch is waited for
+    assert caplog.text.count("traces.endpoint") == 1
+    assert "opentelemetry" not in caplog.text
 
 
 def test_without_the_setting_nothing_of_it_is_loaded() -> None:
