@@ -8,6 +8,7 @@ import pickle
 import re
 import subprocess
 import sys
+import time
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -219,6 +220,8 @@ def test_metrics_are_those_of_the_cell_as_their_role(service: Guarded, ended: Lo
 def test_the_page_shows_all_as_the_reader(service: Guarded, ended: LocalMaster) -> None:
     """Every page of it; what it would change is refused, and it says so."""
     service.redis.connection().acl_log_reset()
+    admin, lane = service.redis.connection(), ended.commands(REPOSITORY)[0].lane
+    claims = {f"{OWNER}:feed": f"fetch.{OWNER}", "feed": f"poll.{lane}"}
     page = Program(service, "gangamon-reader", ["gangamon", "web"])
     try:
         said = until(
@@ -228,6 +231,13 @@ def test_the_page_shows_all_as_the_reader(service: Guarded, ended: LocalMaster) 
         ask = partial(ask_at, said[1])
         until(lambda: ask("/healthz").status == 200, 120, "it answers", partial(tail, page.log))
         job = f"/jobs/{REPOSITORY}/1"
+        for token, queue in claims.items():
+            admin.hset(f"gm:claim:{token}", mapping={"q": queue, "by": "t@h:x 1", "left": 1})
+            admin.zadd("gm:leases", {token: 1000 * (time.time() + 3600)})
+        seen = {lease["queue"] for lease in ask("/api/v1/queues").json()["leases"]}
+        assert set(claims.values()) <= seen
+        assert {lease.queue for lease in service.session().leases(100)} == {f"fetch.{OWNER}"}
+        service.redis.connection().acl_log_reset()  # of the polls' claims, to the session
         for path in ("/", job, "/lanes", "/queues", "/sites", "/trends"):
             assert ask(path).status == 200, path
         for path in ("subjobs", "subjobs/3", "causes", "sites"):
@@ -244,7 +254,9 @@ def test_the_page_shows_all_as_the_reader(service: Guarded, ended: LocalMaster) 
         assert "may not do this" in answer.json()["error"]
     finally:
         page.close()
-        service.redis.connection().acl_log_reset()
+        admin.zrem("gm:leases", *claims)
+        admin.delete(*(f"gm:claim:{token}" for token in claims))
+        admin.acl_log_reset()
 
 
 def refused(service: Guarded) -> list[tuple[str, str, str]]:
