@@ -41,7 +41,7 @@ class Censuses(StoreBase):
             pipe.zcard(keys.of("leases"))
             pipe.hlen(keys.of("dead"))
             pipe.hgetall(keys.of("processes"))
-            answers = _granted(pipe.execute(raise_on_error=False))
+            answers = granted(pipe.execute(raise_on_error=False))
             clock, epoch, tick, queues, owners, fields, leases, dead, said = answers
             now = clock[0] * 1000 + clock[1] // 1000
             server = self._server()
