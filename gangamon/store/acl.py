@@ -162,20 +162,15 @@ def _flower(prefix: str) -> list[str]:
 def _reading(prefix: str, owner: str | None) -> list[str]:
     """What views read: an owner's jobs and those counts of all that are no one's secret."""
     tail = {family: text.format(o=owner or "*") for family, text in OWNED.items()}
-    families = ["updates", "repo", "masters", "m", "b", "claim"] + (
-        ["inbox"] if owner is None else []
-    )
-    own = [f"{family}:{tail[family]}" for family in families]
-    shared = ["schema", "epoch", "owners", "repos", "tick", *_COUNTED]
+    own = [f"{family}:{tail[family]}" for family in ("updates", "repo", "masters", "m", "b")]
+    shared = ["schema", "epoch", "repos", "tick", *_COUNTED]
     per_lane = ["lane:*", "budget:*", "calls:*", "lags:*", "ring:*", "slots:*", "due:*"]
-    if owner is not None:
-        shared.remove("owners")
+    # Claims under way, those of polls too; why a stage was put off.
     if owner is None:
-        own.append("claim:*")  # those of polls are nobody's
-    # Why a stage was put off.
-    tries = ["tries:*"] if owner is None else [f"tries:{stage}.{owner}" for stage in STAGES]
-    celery = ["celery:*"] if owner is None else []
-    return [f"%R~{prefix}:{name}" for name in (*own, *shared, *per_lane, *tries, *celery)]
+        more = ["owners", "inbox:*", "claim:*", "tries:*", "celery:*"]
+    else:
+        more = [f"claim:{owner}:*", *(f"tries:{stage}.{owner}" for stage in STAGES)]
+    return [f"%R~{prefix}:{name}" for name in (*own, *shared, *per_lane, *more)]
 
 
 def families() -> set[str]:
