@@ -155,7 +155,8 @@ def _flower(prefix: str) -> list[str]:
     write = [f"~{prefix}:celery:{tail}" for tail in (*_CELERY, "celeryev.*")]
     commands = f"{_READ} {_SESSION} +@pubsub +type +sadd +srem +lpush +brpop +del +expire +hset"
     commands += " +zadd +zrem +hdel +zrevrangebyscore +watch +unwatch +discard +info"
-    commands += " +eval +evalsha +script|load"  # of what is acknowledged; a script has no more keys
+    # What kombu's transport takes of scripts and of a lock; a script reaches no more keys.
+    commands += " +set +eval +evalsha +script|load +script|exists"
     return [f"%R~{prefix}:celery:*", *write, "allchannels", *commands.split()]
 
 

@@ -141,7 +141,8 @@ def test_without_the_setting_nothing_of_it_is_loaded() -> None:
     code = (
         "import sys; from celery import signals; import workers.app; "
         "signals.worker_init.send(None); "
-        "sys.exit('opentelemetry.sdk' in sys.modules)"
+        # The redis client loads more of it by itself, where it is installed.
+        "sys.exit(any(name.startswith('opentelemetry.exporter') for name in sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=120, check=False)
     assert done.returncode == 0
