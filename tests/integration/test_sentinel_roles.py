@@ -14,7 +14,7 @@ from kombu.exceptions import OperationalError
 from gangamon.errors import GangamonError, NotPermitted, StoreUnavailable
 from gangamon.store.inbox import ClientStore
 from gangamon.store.redis import RedisStore
-from tests.support.commands import register
+from tests.support.commands import REPOSITORY, enqueue, register
 from tests.support.sentinel_guarded import WITH_TLS, Guards
 from tests.support.waiting import until
 from tests.support.worker import OWNER
@@ -61,6 +61,23 @@ def test_a_fail_over_under_the_acl(guards: Guards) -> None:
         client.send("bob", ["{}"])
     asked = f"gangamon-client-{OWNER}"
     assert [entry for entry in guards.refused() if entry[0] != asked] == []
+
+
+def test_a_restart_under_the_acl_loses_nothing(guards: Guards) -> None:
+    """What a script wrote is read again from the append-only file: Redis 7.0 does that as the user
+    ``default``, and leaves out what it may not do."""
+    store = RedisStore(guards.as_("gangamon-tick"))
+    store.register(OWNER, register(str(guards.folder)))
+    specs = enqueue(3, "e1", master=7, workspace=str(guards.folder / "7"))
+    assert not store.enqueue(OWNER, "", specs)
+    keys = guards.connection().dbsize()
+    until(lambda: guards.connection().info("persistence")["aof_pending_bio_fsync"] == 0, 60, "disk")
+    guards.restart()
+    assert guards.connection().dbsize() == keys
+    master = store.master(OWNER, REPOSITORY, 7)
+    assert master is not None
+    assert sorted(store.jobs(master, None)) == [0, 1, 2]
+    assert guards.refused() == []
 
 
 def test_who_has_no_login_at_the_sentinels_learns_nothing(guards: Guards) -> None:

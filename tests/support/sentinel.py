@@ -86,6 +86,20 @@ class Sentries:
             self._serve(other, port, wait=False)
         return port
 
+    def restart(self) -> None:
+        """The master ends, at once and all others with it, and so no replica is made master; all
+        come back from their own files."""
+        port = self.master()
+        for other in list(self._processes):
+            self._kill(other)
+        self._serve(port)
+        for other in self.servers:
+            if other != port:
+                self._serve(other, port)
+        for other in self.sentinels:
+            self._watch(other, port)
+        until(self._agreed, 120, "the sentinels know each other and the replicas", self._told)
+
     def mend(self) -> None:
         """All servers run again, and follow one master."""
         for port in self.servers:
