@@ -52,7 +52,8 @@ def begin(settings: Settings) -> None:
     provider = TracerProvider(resource=Resource.create(about), shutdown_on_exit=False)
     exporter = OTLPSpanExporter(settings.traces_endpoint, timeout=PATIENCE)
     # It begins anew in a forked child. What it complains of, Told says once.
-    provider.add_span_processor(BatchSpanProcessor(Told(exporter, settings.traces_endpoint)))
+    told: Any = Told(exporter, settings.traces_endpoint)
+    provider.add_span_processor(BatchSpanProcessor(told))
     logging.getLogger("opentelemetry").setLevel(logging.CRITICAL)
     _providers.append(provider)
     signals.worker_process_shutdown.connect(end, weak=False)

@@ -14,6 +14,9 @@ from markupsafe import Markup
 #: The order of a bar's parts.
 STATUSES = ("completed", "failed", "killed", "completing", "running", "submitted", "submitting")
 
+#: Rows: as many as a large screen has room for. The others come with the scripts.
+FIRST = 25
+
 _HIDDEN = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]"
 )
@@ -79,4 +82,4 @@ def said(subjobs: Mapping[str, int], total: int) -> str:
 
 
 FILTERS = {"clean": clean, "count": count, "lane": lane, "span": span, "moment": moment}
-GLOBALS = {"STATUSES": STATUSES, "parts": parts, "said": said}
+GLOBALS = {"FIRST": FIRST, "STATUSES": STATUSES, "parts": parts, "said": said}
