@@ -20,11 +20,13 @@ RESTING = Lane("Slurm", "another | cluster")
 NAME = '<img src=x onerror="alert(1)">\x1b[31m\u202e'
 JOB = f"/jobs/{REPOSITORY}/7"
 
-#: Of what is shown, down to the last row that comes first: each cell and heading, its class, what it says, and each bar's parts.
+#: Of what is shown, down to the last row that comes first: each cell and heading, its class, what
+#: it says, and each bar's parts.
 SHOWN = f"""() => [...document.querySelectorAll(
     "main h1, main .sub, main dt, main dd, main .legend button, main .tabs button, main caption, "
     + "main th, main td, main svg.bar, main svg.bar rect, main a"
-  )].filter((one) => !one.closest("[hidden], tbody tr:nth-child(n+{FIRST + 1})") && one.getBoundingClientRect().width).map((one) => [
+  )].filter((one) => !one.closest("[hidden], tbody tr:nth-child(n+{FIRST + 1})")
+    && one.getBoundingClientRect().width).map((one) => [
     one.tagName, one.getAttribute("class") ?? "", one.textContent.trim().replace(/\\s+/g, " "),
     one.getAttribute("href") ?? "", one.getAttribute("aria-label") ?? "",
     one.dataset.label ?? "", Math.round(Number(one.getAttribute("width") ?? 0)),
