@@ -256,11 +256,11 @@ def test_what_a_browser_is_told(free: Page) -> None:
 def test_a_hostile_name_is_data(free: Page, world: World) -> None:
     """In the page it ends no element; in the API it is as it was given, in json."""
     world.finish(
-        7, {0: Seen("<b>", JobStatus.FAILED, "s", site="<i>", reason="<script>x</script>\x1b[2J")}
+        7, {0: Seen("<tt>", JobStatus.FAILED, "s", site="<i>", reason="<script>x</script>\x1b[2J")}
     )
     for path in ("/", JOB):
         body = ask(free, path).body
-        assert "<script>alert" not in body and "<script>x" not in body and "<b>" not in body
+        assert "<script>alert" not in body and "<script>x" not in body and "<tt>" not in body
         assert "\x1b" not in body and "\u202e" not in body
     assert ask(free, "/api/v1/jobs").json()["rows"][0]["name"] == NAME
 
