@@ -64,9 +64,11 @@ HTML = "performance.getEntriesByType('navigation')[0].responseEnd / 1000"
 #: Notes, by the page's own clock, in seconds since it was asked for, the first frame that shows it.
 #: Who drives the browser learns of it later: when the scripts have run, too.
 PAINTED = """
-  const look = () => document.querySelector("CONTENT")
-    ? setTimeout(() => { window.painted = performance.now() / 1000; }) : requestAnimationFrame(look);
-  requestAnimationFrame(look);
+  window.painted = new Promise((done) => {
+    const look = () => document.querySelector("CONTENT")
+      ? setTimeout(() => done(performance.now() / 1000)) : requestAnimationFrame(look);
+    requestAnimationFrame(look);
+  });
 """
 
 #: Notes when the text of a subjob's row changes, in milliseconds since the epoch.
@@ -258,8 +260,7 @@ def _browse(url: str, store: RedisStore, verdict: Verdict) -> None:
                 fresh = browser.new_context(base_url=url).new_page()
                 fresh.add_init_script(PAINTED.replace("CONTENT", content))
                 fresh.goto(path, wait_until="commit")
-                fresh.wait_for_function("window.painted")
-                first[what].append(fresh.evaluate("window.painted"))
+                first[what].append(fresh.evaluate("() => window.painted"))
                 html[what].append(fresh.evaluate(HTML))
                 fresh.context.close()
         loads: list[str] = []
