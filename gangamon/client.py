@@ -22,7 +22,7 @@ from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire, to_wire
-from gangamon.errors import BadInput, StoreUnavailable
+from gangamon.errors import BadInput, NotPermitted, StoreUnavailable
 from gangamon.protocols import Census, DeadLetter, Finding, Lag, LaneRecord, Lease, Master
 from gangamon.settings import Settings
 from gangamon.store import acl
@@ -248,9 +248,15 @@ class Client:
     ) -> Mapping[str, Ack]:
         """Submit commands and send the spool; the acknowledgements that came within ``timeout``, by
         command id. The others stay in the spool. BadInput; StoreUnavailable, before anything is
-        submitted if the service is away."""
+        submitted if the service is away; NotPermitted: they are not kept."""
         follower = self.follow(repository)
-        return self._acks(follower, {self.submit(command) for command in commands}, timeout)
+        wanted = {self.submit(command) for command in commands}
+        try:
+            return self._acks(follower, wanted, timeout)
+        except NotPermitted:
+            for command_id in wanted:
+                self._spool.remove(command_id)
+            raise
 
     def _acks(self, follower: Follower, wanted: set[str], timeout: float) -> dict[str, Ack]:
         deadline = time.monotonic() + timeout

@@ -11,6 +11,7 @@ GangamonError
         BadInput            a command, file or option is wrong; carries every fault
         BadSettings         the configuration is wrong; carries every fault
         SchemaMismatch      the store holds a schema this version does not know
+        NotPermitted        the login at Redis may not do this
         OutputMissing       an output that must be there is not, and will not come
         MergeFailed         a merger gave up; the message is for the user
         CheckFailed         a job does not pass a checker; the message is for the user
@@ -77,6 +78,10 @@ class BadSettings(BadInput):
 
 class SchemaMismatch(PermanentError):
     """The store holds a schema this version does not know."""
+
+
+class NotPermitted(PermanentError):
+    """The login at Redis (``redis.url``) may not do this: its ACL says so."""
 
 
 class OutputMissing(PermanentError):

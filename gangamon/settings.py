@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 import socket
 import sys
 import tempfile
@@ -65,6 +66,8 @@ class Settings:
     web_port: int
     web_password_file: Path | None
     web_flower_url: str
+    web_url_prefix: str
+    traces_endpoint: str
     notify_command: str
     notify_webhook: str
     log_level: str
@@ -184,6 +187,13 @@ def _webhook(value: Any) -> str:
     return text
 
 
+def _prefix(value: Any) -> str:
+    text = _text(value)
+    if text and not re.fullmatch(r"(/[\w~-][\w.~-]*)+", text):
+        raise ValueError
+    return text
+
+
 def _level(value: Any) -> str:
     text = _text(value).upper()
     if text not in ("DEBUG", "INFO", "WARNING", "ERROR"):
@@ -247,6 +257,8 @@ _KEYS: dict[str, _Key] = {
     "web.port": _Key("web_port", lambda: 0, _port, "0 (any free port) to 65535"),
     "web.password_file": _Key("web_password_file", lambda: None, _optional_path, _PATH),
     "web.flower_url": _Key("web_flower_url", str, _webhook, "'' or an address http(s)://..."),
+    "web.url_prefix": _Key("web_url_prefix", str, _prefix, "'' or a path /NAME, no / at its end"),
+    "traces.endpoint": _Key("traces_endpoint", str, _webhook, "'' or an address http(s)://..."),
     "notify.command": _Key("notify_command", str, _text, "a command, or ''"),
     "notify.webhook": _Key("notify_webhook", str, _webhook, "'' or an address http(s)://..."),
 }

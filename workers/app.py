@@ -35,7 +35,7 @@ from gangamon.services.tick import Tick
 from gangamon.settings import Settings
 from gangamon.store.journal import FileJournal
 from gangamon.store.redis import RedisStore
-from workers import beat, routing, signals
+from workers import beat, routing, signals, tracing
 from workers.presence import Presence
 
 SETTINGS = settings.load()
@@ -111,6 +111,7 @@ def announce(node: str) -> None:
 
 
 signals.connect(announce, SETTINGS.log_format)
+tracing.connect(SETTINGS)
 
 
 class Services:

@@ -6,8 +6,7 @@ import logging
 from typing import Any, Protocol
 
 from gangamon.errors import TransientError
-from gangamon.services import hands
-from gangamon.services.trail import about
+from gangamon.services import hands, trail
 from workers.app import app, services
 
 log = logging.getLogger(__name__)
@@ -33,43 +32,46 @@ def tick() -> int:
 @app.task(name="gangamon.poll", bind=True)
 def poll(self: Any, lane: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """One query of ``lane`` about ``jobs`` jobs; transitions applied."""
-    return _run(services.poll, self, claim, v)
+    return _run(services.poll, self, lane, jobs, claim, v)
 
 
 @app.task(name="gangamon.fetch", bind=True)
 def fetch(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Bring the outputs of ``jobs`` jobs; how many ended."""
-    return _run(services.fetch, self, claim, v)
+    return _run(services.fetch, self, about, jobs, claim, v)
 
 
 @app.task(name="gangamon.merge", bind=True)
 def merge(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Merge the files of a master job."""
-    return _run(services.merge, self, claim, v)
+    return _run(services.merge, self, about, jobs, claim, v)
 
 
 @app.task(name="gangamon.grow", bind=True)
 def grow(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Take what was fetched into the merge of a master job that still runs."""
-    return _run(services.grow, self, claim, v)
+    return _run(services.grow, self, about, jobs, claim, v)
 
 
 @app.task(name="gangamon.check", bind=True)
 def check(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Check what was merged."""
-    return _run(services.check, self, claim, v)
+    return _run(services.check, self, about, jobs, claim, v)
 
 
 @app.task(name="gangamon.notify", bind=True)
 def notify(self: Any, about: str, *, jobs: int, claim: str, v: int = 1) -> int:
     """Say that a master job has ended."""
-    return _run(services.notify, self, claim, v)
+    return _run(services.notify, self, about, jobs, claim, v)
 
 
-def _run(service: Service, task: Any, claim: str, version: int) -> int:
+def _run(service: Service, task: Any, what: str, jobs: int, claim: str, version: int) -> int:
     if version not in VERSIONS:
         raise ValueError(f"message version {version}; understood: {VERSIONS}")
-    with about(task=task.request.id, claim=claim):
+    with (
+        trail.about(task=task.request.id, claim=claim),
+        trail.step(task.name, about=what, jobs=jobs),
+    ):
         try:
             return service.run(claim, f"{task.request.hostname}:{task.request.id} {hands.mark()}")
         except TransientError as error:

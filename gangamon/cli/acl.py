@@ -29,9 +29,8 @@ def redis_acl(owners: tuple[str, ...], folder: Path | None) -> None:
     for is said on standard error.
     """
     found = Client.redis_acl(settings.load().redis_prefix, owners)
-    click.echo("user default reset off")
     for rule in found:
-        password = _password(folder, rule.user) if folder else ""
+        password = _password(folder, rule.user) if folder and rule.login else ""
         click.echo(rule.line(hashlib.sha256(password.encode()).hexdigest() if password else ""))
         click.echo(f"{rule.user}: {rule.what}", err=True)
 

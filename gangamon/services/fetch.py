@@ -33,7 +33,7 @@ from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
 from gangamon.services.tell import decided, subjob_event, tell
-from gangamon.services.trail import about_member
+from gangamon.services.trail import about_member, step
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Fetch:
                 if time.monotonic() - read_at >= FRESH:
                     read_at = time.monotonic()
                     wanted = self._store.fetchable(claim.members[n:])
-                with about_member(claim.queue, member):
+                with about_member(claim.queue, member), step("fetch"):
                     try:
                         done += self._one(claim, member, wanted.get(member))
                     except LeaseLost as error:

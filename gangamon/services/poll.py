@@ -31,7 +31,7 @@ from gangamon.services.due import Dispatcher, members_of
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.push import Watcher
 from gangamon.services.query import Query
-from gangamon.services.trail import about
+from gangamon.services.trail import about, step
 
 log = logging.getLogger(__name__)
 
@@ -95,7 +95,8 @@ class Poll:
         }
         query = Query(backend, lane)
         try:
-            seen = query.ask(asked, new) if asked else {}
+            with step("query", lane=name, jobs=len(asked)):
+                seen = query.ask(asked, new) if asked else {}
         except Exception as error:  # noqa: BLE001 - whatever it is, nothing was learnt
             self._failed(claim, batches, backend, name, record, error, query)
             return 0
@@ -107,7 +108,8 @@ class Poll:
             for batch in batches:
                 self._watcher.follow(lane, batch.id, _live(items[batch.id].values(), seen))
         self._bury(claim, batches, items, query.bad)
-        return self._commit(claim, batches, backend, name, record, items, seen, query)
+        with step("commit", lane=name, jobs=len(asked)):
+            return self._commit(claim, batches, backend, name, record, items, seen, query)
 
     def _commit(
         self,

@@ -17,7 +17,7 @@ from gangamon.services.due import Dispatcher
 from gangamon.services.hold import held
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
-from gangamon.services.trail import about_member
+from gangamon.services.trail import about_member, step
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class MasterStage(ABC):
         with self._keeper.hold(token):
             self._dispatcher.push([claim.queue])  # one claim less waits: the next may
             for member in claim.members:
-                with about_member(claim.queue, member):
+                with about_member(claim.queue, member), step(self.stage.value):
                     try:
                         done += self._one(token, claim.queue, member)
                     except LeaseLost as error:

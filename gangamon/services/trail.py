@@ -1,17 +1,48 @@
 """What a log line is about: the way from a job over its claim to the Celery task.
 
 ``repository`` and ``job`` (its fqid) name a job for ever, ``claim`` is the lease's token, ``queue``
-what was claimed from, ``task`` Celery's id of the task, as Flower shows it. Who formats log lines
-reads it (``workers/logs.py``); nothing else does.
+what was claimed from, ``task`` Celery's id of the task, as Flower shows it; ``trace`` and ``span``
+are OpenTelemetry's where traces are wanted. Who formats log lines reads it (``workers/logs.py``),
+and who traces (``workers/tracing.py``); nothing else does.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
+from typing import Protocol
 
 _TRAIL: ContextVar[Mapping[str, str]] = ContextVar("trail", default={})  # noqa: B039 - never changed
+
+
+class Tracer(Protocol):
+    def span(
+        self, name: str, fields: Mapping[str, str | int]
+    ) -> AbstractContextManager[Mapping[str, str]]:
+        """A span of what happens inside, with the trail's fields and these; its ids, by the names
+        that the trail has for them. An exception that leaves it is noted in it."""
+
+
+_NOTHING = nullcontext()
+_tracer: Tracer | None = None
+
+
+def trace_with(tracer: Tracer | None) -> None:
+    """From now on, in the whole process. None: no more."""
+    global _tracer
+    _tracer = tracer
+
+
+def step(name: str, **fields: str | int) -> AbstractContextManager[object]:
+    """A part of the work of which a trace tells how long it took; without a tracer nothing."""
+    return _NOTHING if _tracer is None else _traced(_tracer, name, fields)
+
+
+@contextmanager
+def _traced(tracer: Tracer, name: str, fields: Mapping[str, str | int]) -> Iterator[None]:
+    with tracer.span(name, fields) as named, about(**named):
+        yield
 
 
 @contextmanager

@@ -51,7 +51,12 @@ _READ = (
     "+get +hget +hmget +hgetall +hkeys +hlen +smembers +zrange +zrangebyscore +zcard +zcount "
     "+zscore +lrange +llen +xrange +xrevrange +xread +xlen +xinfo|stream +exists +time"
 )
-_SESSION = "+ping +auth +hello +select +client|setname +client|setinfo +client|id +multi +exec"
+#: Of CLIENT what says something of one's own connection. A rule that names a subcommand which the
+#: server does not know (setinfo, before 7.2) would keep it from starting.
+_SESSION = (
+    "+ping +auth +hello +select +client -client|kill -client|list -client|pause -client|unpause "
+    "-client|unblock -client|no-evict +multi +exec"
+)
 
 #: Commands of Sentinel and of replicas, from Redis's documentation of both (the same pages).
 _SENTINEL = (
@@ -62,11 +67,13 @@ _SENTINEL = (
 
 @dataclass(frozen=True)
 class Rule:
-    """One line of an ACL file. ``password``: its SHA-256 in hex, or '' (the user is off)."""
+    """One line of an ACL file. ``password``: its SHA-256 in hex, or '' (the user is off).
+    ``login``: whether it is to have one."""
 
     user: str
     what: str
     rules: Sequence[str]
+    login: bool = True
 
     def line(self, password: str = "") -> str:
         state = ["on", f"#{password}"] if password else ["off"]
@@ -79,6 +86,10 @@ def rules(prefix: str, owners: Iterable[str]) -> list[Rule]:
     if bad := [name for name in names if not re.fullmatch(r"[\w.@+-]+", name)]:
         raise BadInput([f"owner: got {bad[0]!r}; accepted: letters, digits and . _ @ + -"])
     found = [
+        # Redis 7.0 loads its append-only file as this user, and leaves out of transactions what it
+        # may not do: all that scripts have written (seen with 7.0.15; not with Valkey 9.1).
+        Rule("default", "nobody: Redis itself, when it reads its append-only file",
+             ["~*", "&*", "+@all"], login=False),
         Rule("gangamon-tick", "beat and the workers that tick", _tick(prefix)),
         Rule("gangamon-poll", "the poll workers", _poll(prefix)),
         Rule("gangamon-reader", "the job page and the command line of who looks after it all",
@@ -147,23 +158,26 @@ def _client(prefix: str, owner: str) -> list[str]:
 
 
 def _flower(prefix: str) -> list[str]:
-    write = [f"~{prefix}:celery:{tail}" for tail in _CELERY]
+    write = [f"~{prefix}:celery:{tail}" for tail in (*_CELERY, "celeryev.*")]
     commands = f"{_READ} {_SESSION} +@pubsub +type +sadd +srem +lpush +brpop +del +expire +hset"
     commands += " +zadd +zrem +hdel +zrevrangebyscore +watch +unwatch +discard +info"
+    # What kombu's transport takes of scripts and of a lock; a script reaches no more keys.
+    commands += " +set +eval +evalsha +script|load +script|exists"
     return [f"%R~{prefix}:celery:*", *write, "allchannels", *commands.split()]
 
 
 def _reading(prefix: str, owner: str | None) -> list[str]:
     """What views read: an owner's jobs and those counts of all that are no one's secret."""
     tail = {family: text.format(o=owner or "*") for family, text in OWNED.items()}
-    families = ["updates", "repo", "masters", "m", "b"] + (["inbox"] if owner is None else [])
-    own = [f"{family}:{tail[family]}" for family in families]
-    shared = ["schema", "epoch", "owners", "repos", "tick", *_COUNTED]
+    own = [f"{family}:{tail[family]}" for family in ("updates", "repo", "masters", "m", "b")]
+    shared = ["schema", "epoch", "repos", "tick", *_COUNTED]
     per_lane = ["lane:*", "budget:*", "calls:*", "lags:*", "ring:*", "slots:*", "due:*"]
-    if owner is not None:
-        shared.remove("owners")
-    celery = ["celery:*"] if owner is None else []
-    return [f"%R~{prefix}:{name}" for name in (*own, *shared, *per_lane, *celery)]
+    # Claims under way, those of polls too; why a stage was put off.
+    if owner is None:
+        more = ["owners", "inbox:*", "claim:*", "tries:*", "celery:*"]
+    else:
+        more = [f"claim:{owner}:*", *(f"tries:{stage}.{owner}" for stage in STAGES)]
+    return [f"%R~{prefix}:{name}" for name in (*own, *shared, *per_lane, *more)]
 
 
 def families() -> set[str]:

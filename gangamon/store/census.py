@@ -11,12 +11,11 @@ from itertools import islice
 from typing import Any, cast
 
 import redis
-from redis.exceptions import NoPermissionError
 
 from gangamon.domain.lane import Lane
 from gangamon.protocols import Budget, Census, LaneCensus, QueueCensus
 from gangamon.store.base import StoreBase
-from gangamon.store.connection import translated
+from gangamon.store.connection import granted, translated
 from gangamon.store.counted import Counted
 from gangamon.store.lanes import lane_record
 from gangamon.store.processes import running
@@ -42,7 +41,7 @@ class Censuses(StoreBase):
             pipe.zcard(keys.of("leases"))
             pipe.hlen(keys.of("dead"))
             pipe.hgetall(keys.of("processes"))
-            answers = _granted(pipe.execute(raise_on_error=False))
+            answers = granted(pipe.execute(raise_on_error=False))
             clock, epoch, tick, queues, owners, fields, leases, dead, said = answers
             now = clock[0] * 1000 + clock[1] // 1000
             server = self._server()
@@ -144,16 +143,8 @@ class Censuses(StoreBase):
             pipe = cast(Any, self._redis.pipeline(transaction=False))
             for call in calls[first : first + CALLS]:
                 pipe.execute_command(*call)
-            answers += _granted(pipe.execute(raise_on_error=False))
+            answers += granted(pipe.execute(raise_on_error=False))
         return answers
-
-
-def _granted(answers: Sequence[Any]) -> list[Any]:
-    """None in the place of what an ACL refuses; any other error is raised."""
-    for answer in answers:
-        if isinstance(answer, Exception) and not isinstance(answer, NoPermissionError):
-            raise answer
-    return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
 def _lengths(names: Sequence[str], found: Sequence[int | None]) -> Mapping[str, int]:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
+from redis.exceptions import NoPermissionError
 from redis.retry import Retry
 from redis.sentinel import Sentinel
 
 from gangamon import redis_url
-from gangamon.errors import SchemaMismatch, StoreUnavailable
+from gangamon.errors import NotPermitted, SchemaMismatch, StoreUnavailable
 from gangamon.redis_url import shown
 from gangamon.store.keys import SCHEMA, Keys
 
@@ -75,17 +76,30 @@ def _first(met: Callable[[Any], None], connection: Any) -> None:
 
 @contextmanager
 def translated(url: str) -> Iterator[None]:
-    """Redis's errors as StoreUnavailable: away, loading, out of memory, read-only."""
+    """Redis's errors as StoreUnavailable (away, loading, out of memory, read-only) or
+    NotPermitted."""
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError) as error:
         raise StoreUnavailable(f"Redis at {shown(url)}: {error}") from error
     except (redis.ReadOnlyError, redis.OutOfMemoryError) as error:
         raise StoreUnavailable(f"Redis at {shown(url)} takes no writes: {error}") from error
+    except NoPermissionError as error:
+        raise NotPermitted(
+            f"Redis at {shown(url)}: the user of redis.url may not do this: {error}"
+        ) from error
     except redis.ResponseError as error:
         if not _PASSING.search(str(error)):
             raise
         raise StoreUnavailable(f"Redis at {shown(url)} takes no calls now: {error}") from error
+
+
+def granted(answers: Sequence[Any]) -> list[Any]:
+    """Of a pipeline: None in the place of what an ACL refuses; any other error is raised."""
+    for answer in answers:
+        if isinstance(answer, Exception) and not isinstance(answer, NoPermissionError):
+            raise answer
+    return [None if isinstance(answer, Exception) else answer for answer in answers]
 
 
 def check_schema(connection: redis.Redis, keys: Keys) -> None:

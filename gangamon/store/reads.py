@@ -12,7 +12,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.protocols import Batch, Fetchable, Lease, Master
 from gangamon.store import codec
 from gangamon.store.base import StoreBase
-from gangamon.store.connection import translated
+from gangamon.store.connection import granted, translated
 
 #: States read by one call: so many do not hold Redis.
 PORTION = 1000
@@ -191,7 +191,8 @@ class Reads(StoreBase):
             pipe = self._redis.pipeline(transaction=False)
             for token, _ in found:
                 pipe.hmget(self.keys.of("claim", token), "q", "by", "left", "jobs")
-            rows = pipe.execute()
+            # An owner's client sees the owner's only.
+            rows = [row or [None] * 4 for row in granted(pipe.execute(raise_on_error=False))]
         return [
             Lease(queue, by or "", int(left or 0), int(jobs or 0), expires / 1000)
             for (_, expires), (queue, by, left, jobs) in zip(found, rows, strict=True)

@@ -28,6 +28,10 @@ FRESH = 60.0
 #: States are read again at most for one part in so many of the time.
 SPARING = 20
 
+#: Seconds without an update after which it is not on its way any more: counts that differ until
+#: then are those of a transition that is about to be told.
+QUIET = 5.0
+
 #: Updates that wait until somebody looks; of more the states are read again.
 NEWS = 2000
 
@@ -82,7 +86,7 @@ class Subjobs:
         self._facts: dict[int, _Fact] = {}
         self._natives: dict[int, str] = {}
         self._stale: set[int] = set()
-        self._checked = self._again = 0.0
+        self._checked = self._again = self._loaded_at = self._told_at = 0.0
         self._found: dict[Wanted, tuple[float, list[int]]] = {}
         self._news: deque[Sequence[JobUpdate]] = deque(maxlen=NEWS)
         self._loaded = False
@@ -99,8 +103,7 @@ class Subjobs:
             self._catch_up()
             new = missed or not self._loaded or master.attempt != self.master.attempt
             self.master = master
-            wrong = +self._counts != +Counter(master.counts)
-            if new or (wrong and time.monotonic() >= self._again):
+            if new or (time.monotonic() >= self._again and self._wrong(master)):
                 self._load()
 
     def page(
@@ -150,7 +153,17 @@ class Subjobs:
 
     # --- within the lock --------------------------------------------------------------------
 
+    def _wrong(self, master: Master) -> bool:
+        """Whether something has happened of which no update tells."""
+        now = time.monotonic()
+        if self._counts.total() != sum(master.counts.values()):
+            return True
+        late = now - self._told_at > QUIET or now - self._loaded_at > FRESH
+        return late and +self._counts != +Counter(master.counts)
+
     def _catch_up(self) -> None:
+        if self._news:
+            self._told_at = time.monotonic()
         while self._news:
             for job in self._news.popleft():
                 state = (job.attempt, job.restart, job.status)
@@ -170,7 +183,7 @@ class Subjobs:
         self._states, self._loaded = found, True
         self._counts = Counter(status for _, _, status in found.values())
         self._found = {}
-        now = time.monotonic()
+        self._loaded_at = self._told_at = now = time.monotonic()
         self._again = now + max(1.0, SPARING * (now - begun))
 
     def _select(self, wanted: Wanted) -> list[int]:

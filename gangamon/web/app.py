@@ -14,17 +14,18 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.middleware import Middleware
 from starlette.responses import HTMLResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.staticfiles import StaticFiles
 
 from gangamon import __version__
 from gangamon.client import Client
-from gangamon.errors import BadInput, GangamonError, StoreUnavailable
+from gangamon.errors import BadInput, GangamonError, NotPermitted, StoreUnavailable
 from gangamon.views.subjobs import Wanted
+from gangamon.web import first as first_shown
 from gangamon.web.actions import Actions
 from gangamon.web.api import Answer, Number, Repository, router
 from gangamon.web.auth import COOKIE, Gate, Refused, Session
 from gangamon.web.board import Board, statuses
-from gangamon.web.guard import Shield, peer, reading, whose
+from gangamon.web.files import Files
+from gangamon.web.guard import Shield, below, peer, reading, whose
 from gangamon.web.live import Live
 
 HERE = Path(__file__).parent
@@ -36,8 +37,9 @@ ROWS = 50
 FORM = 4096
 
 
-def create_app(make_client: Callable[[], Client], gate: Gate) -> FastAPI:
-    """``make_client``: called once for the reader, the views and the commands each."""
+def create_app(make_client: Callable[[], Client], gate: Gate, prefix: str = "") -> FastAPI:
+    """``make_client``: called once for the reader, the views and the commands each. ``prefix``:
+    goes before every path; '/NAME' or ''."""
     live = Live(make_client())
     board = Board(make_client(), live)
     actions = Actions(make_client(), board)
@@ -56,28 +58,36 @@ def create_app(make_client: Callable[[], Client], gate: Gate) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
         lifespan=lifespan,
-        middleware=[Middleware(Shield, gate=gate)],
+        middleware=[Middleware(Shield, gate=gate, prefix=prefix)],
     )
     app.state.gate, app.state.live, app.state.board = gate, live, board
     app.include_router(router(board, live, actions))
-    app.mount("/static", StaticFiles(directory=HERE / "static"))
-    _pages(app, board, live)
-    _login(app, gate)
-    _faults(app)
+    app.mount("/static", FILES)
+    shapes = _templates(prefix)
+    _pages(app, board, live, shapes)
+    _login(app, gate, shapes, prefix)
+    _faults(app, shapes, prefix)
     return app
 
 
-def _templates() -> jinja2.Environment:
-    return jinja2.Environment(
+FILES = Files(HERE / "static")
+
+
+def _templates(prefix: str) -> jinja2.Environment:
+    made = jinja2.Environment(
         loader=jinja2.FileSystemLoader(HERE / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    made.filters |= first_shown.FILTERS
+    made.globals |= first_shown.GLOBALS
+    made.globals["root"] = prefix
+    made.globals["file"] = lambda name: prefix + FILES.address(name)
+    made.globals["modules"] = FILES.modules
+    return made
 
-
-_TEMPLATES = _templates()
 
 PAGES = (
     ("/", "jobs", "Jobs"),
@@ -88,11 +98,16 @@ PAGES = (
 )
 
 
-def _pages(app: FastAPI, board: Board, live: Live) -> None:
+def _pages(app: FastAPI, board: Board, live: Live, shapes: jinja2.Environment) -> None:
     def show(
-        session: Session, page: str, title: str, make: Callable[[], dict[str, Any] | None]
+        session: Session,
+        page: str,
+        title: str,
+        make: Callable[[], dict[str, Any] | None],
+        begun: bool = False,
     ) -> Response:
-        """The page with what it first shows, so that it need not ask for it."""
+        """The page with what it first shows, so that it need not ask for it. ``begun``: what the
+        scripts will show is shown before they run."""
         away, data, told = "", None, live.told  # before what is shown is read
         try:
             data = make()
@@ -102,7 +117,8 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         except StoreUnavailable as error:
             away = str(error)
             overview = {"owner": board.client.owner, "flower": "", "away": away}
-        text = _TEMPLATES.get_template("page.html").render(
+        repositories = {row["repository"] for row in (data or {}).get("jobs", {}).get("rows", ())}
+        text = shapes.get_template("page.html").render(
             page=page,
             title=title,
             pages=PAGES,
@@ -111,6 +127,8 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
             login=app.state.gate.login,
             away=away,
             data={"page": data, "overview": overview, "told": told},
+            begun=begun,
+            several=len(repositories) > 1,
         )
         return HTMLResponse(text, 503 if away else 200)
 
@@ -132,9 +150,11 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         first: Annotated[int, Query(ge=0)] = 0,
     ) -> Response:
         live.ready.wait(5.0)
-        return show(
-            session, "jobs", "Jobs", lambda: {"jobs": board.jobs(status, text, "", first, ROWS)}
-        )
+
+        def made() -> dict[str, Any]:
+            return {"jobs": board.jobs(status, text, "", first, ROWS)}
+
+        return show(session, "jobs", "Jobs", made, begun=True)
 
     @app.get("/jobs/{repository}/{number}", include_in_schema=False)
     def job(
@@ -146,18 +166,26 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         site: Annotated[str | None, Query(max_length=200)] = None,
         cause: Annotated[str, Query(max_length=3000)] = "",
         first: Annotated[int, Query(ge=0)] = 0,
+        tab: Annotated[str, Query(max_length=20)] = "subjobs",
     ) -> Response:
         def made() -> dict[str, Any] | None:
-            found = board.job(repository, number)
-            if found is None:
-                return None
             try:
                 wanted = Wanted(statuses(status), text.strip(), site, cause)
             except ValueError:
                 wanted = Wanted()
-            return {**found, "subjobs": board.subjobs(repository, number, wanted, first, ROWS)}
+            return board.job_page(repository, number, wanted, first, ROWS)
 
-        return show(session, "job", f"Job {number}", made)
+        return show(session, "job", f"Job {number}", made, begun=tab == "subjobs")
+
+    @app.get("/metrics", include_in_schema=False, dependencies=[Depends(reading)])
+    def metrics(request: Request) -> Response:
+        """What `gangamon metrics` serves, of the whole cell."""
+        try:
+            from gangamon.metrics import exposition
+        except ImportError as error:
+            raise HTTPException(404, "needs the metrics extra: 'gangamon[metrics]'") from error
+        found = exposition(board.client, request.headers.get("accept", ""))
+        return Response(found.body, headers={"Content-Type": found.content_type})
 
     @app.get("/healthz", include_in_schema=False)
     def healthz() -> Response:
@@ -169,16 +197,16 @@ def _pages(app: FastAPI, board: Board, live: Live) -> None:
         return PlainTextResponse("ok\n")
 
 
-def _login(app: FastAPI, gate: Gate) -> None:
+def _login(app: FastAPI, gate: Gate, shapes: jinja2.Environment, prefix: str) -> None:
     def form(wrong: str, status: int, to: str) -> Response:
-        text = _TEMPLATES.get_template("login.html").render(wrong=wrong, to=to)
+        text = shapes.get_template("login.html").render(wrong=wrong, to=to)
         return HTMLResponse(text, status)
 
     @app.get("/login", include_in_schema=False)
-    def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "/") -> Response:
+    def ask(request: Request, to: Annotated[str, Query(max_length=2000)] = "") -> Response:
         if whose(request) is not None:
-            return RedirectResponse(_here(to), 303)
-        return form("", 200, _here(to))
+            return RedirectResponse(_here(to, prefix), 303)
+        return form("", 200, _here(to, prefix))
 
     @app.post("/login", include_in_schema=False)
     async def enter(request: Request) -> Response:
@@ -189,7 +217,7 @@ def _login(app: FastAPI, gate: Gate) -> None:
             if len(body) > FORM:
                 raise Refused(400, "too long")
         fields = parse_qs(body.decode(errors="replace"))
-        to = _here(fields.get("to", ["/"])[0])
+        to = _here(fields.get("to", [""])[0], prefix)
         try:
             cookie = gate.enter(fields.get("password", [""])[0], peer(request))
         except Refused as refused:
@@ -200,37 +228,44 @@ def _login(app: FastAPI, gate: Gate) -> None:
             return form("That is not the password.", 401, to)
         answer = RedirectResponse(to, 303)
         secure = request.headers.get("origin", "").startswith("https:")
-        answer.set_cookie(COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path="/")
+        answer.set_cookie(
+            COOKIE, cookie, httponly=True, samesite="strict", secure=secure, path=prefix or "/"
+        )
         return answer
 
     @app.post("/logout", include_in_schema=False)
     async def leave(request: Request) -> Response:
         gate.check_origin(request.headers)
         gate.leave(request.cookies.get(COOKIE))
-        answer = RedirectResponse("/login", 303)
-        answer.delete_cookie(COOKIE, path="/")
+        answer = RedirectResponse(f"{prefix}/login", 303)
+        answer.delete_cookie(COOKIE, path=prefix or "/")
         return answer
 
 
-def _here(to: str) -> str:
+def _here(to: str, prefix: str) -> str:
     """A path of this page, and nothing else."""
     plain = to.startswith("/") and not to.startswith(("//", "/\\")) and to.isprintable()
-    return to if plain else "/"
+    return to if plain and to.startswith(f"{prefix}/") else f"{prefix}/"
 
 
-def _faults(app: FastAPI) -> None:
+def _for_programs(request: Request) -> bool:
+    """These are told of a fault in json, and led to no form."""
+    return below(request).startswith("/api/") or below(request) == "/metrics"
+
+
+def _faults(app: FastAPI, shapes: jinja2.Environment, prefix: str) -> None:
     def told(request: Request, status: int, why: str) -> Response:
-        if request.url.path.startswith("/api/"):
+        if _for_programs(request):
             return Answer({"error": why}, status)
-        text = _TEMPLATES.get_template("fault.html").render(status=status, why=why)
+        text = shapes.get_template("fault.html").render(status=status, why=why)
         return HTMLResponse(text, status)
 
     @app.exception_handler(Refused)
     async def refused(request: Request, error: Refused) -> Response:
-        path = request.url.path
-        if error.status == 401 and not path.startswith("/api/") and request.method == "GET":
-            target = path + (f"?{request.url.query}" if request.url.query else "")
-            return RedirectResponse(f"/login?{urlencode({'to': target})}", 303)
+        if error.status == 401 and not _for_programs(request) and request.method == "GET":
+            asked = f"?{request.url.query}" if request.url.query else ""
+            target = f"{prefix}{below(request)}{asked}"
+            return RedirectResponse(f"{prefix}/login?{urlencode({'to': target})}", 303)
         answer = told(request, error.status, error.why)
         if error.status == 401:
             answer.headers["WWW-Authenticate"] = "Bearer"
@@ -241,6 +276,10 @@ def _faults(app: FastAPI) -> None:
     @app.exception_handler(BadInput)
     async def bad(request: Request, error: BadInput) -> Response:
         return told(request, 422, "; ".join(error.faults))
+
+    @app.exception_handler(NotPermitted)
+    async def not_permitted(request: Request, error: NotPermitted) -> Response:
+        return told(request, 403, str(error))
 
     @app.exception_handler(GangamonError)
     async def away(request: Request, error: GangamonError) -> Response:

@@ -13,7 +13,7 @@ from gangamon import instance
 from gangamon.client import Client
 from gangamon.domain.job import Job
 from gangamon.domain.status import JobStatus
-from gangamon.protocols import Lease
+from gangamon.protocols import Lease, Master
 from gangamon.views import dead as letters
 from gangamon.views import jobs, lanes
 from gangamon.views.asked import asked_of
@@ -43,7 +43,7 @@ class Board:
             "sums": self.live.sums(),
             "jobs": len(rows),
             "open": sum(not row["ended"] for row in rows),
-            "tick_age": self.client.tick_age(),
+            "tick_age": self._once_in(1.0, "tick", self.client.tick_age),
             "dead": len(self._letters()),
             "flower": self.flower(),
             "away": self.live.away,
@@ -54,7 +54,7 @@ class Board:
         settings = self.client.settings
         if settings.web_flower_url:
             return settings.web_flower_url.rstrip("/")
-        running = instance.read(settings.instance_file)
+        running = self._once_in(5.0, "flower", lambda: instance.read(settings.instance_file))
         return running.flower_url if running else ""
 
     def jobs(
@@ -76,30 +76,43 @@ class Board:
         found = jobs.look(self.client, repository, number, -1)
         if found is None:
             return None
-        row = jobs.as_dict(found.master)
-        results = row.pop("results")
-        return {
-            "row": {**row, "done": jobs.over(found.master)},
-            "results": results,
-            "lane_state": lanes.state_of(self.client, str(found.master.lane)),
-            "why": jobs.why(self.client, found),
-        }
+        return {**self._job(found.master), "why": jobs.why(self.client, found)}
+
+    def job_page(
+        self, repository: str, number: int, wanted: Wanted, first: int, size: int
+    ) -> dict[str, Any] | None:
+        """A job and a page of its subjobs, by one look at its record."""
+        master = self.client.master(repository, number)
+        if master is None:
+            return None
+        return {**self._job(master), "subjobs": self._page(master, wanted, first, size)}
 
     def subjobs(
         self, repository: str, number: int, wanted: Wanted, first: int, size: int
     ) -> dict[str, Any] | None:
-        held = self.live.subjobs(repository, number)
-        if held is None:
-            return None
+        master = self.client.master(repository, number)
+        return None if master is None else self._page(master, wanted, first, size)
+
+    def _job(self, master: Master) -> dict[str, Any]:
+        row = jobs.as_dict(master)
+        results = row.pop("results")
+        lane = str(master.lane)
+        state = self._once_in(1.0, f"lane {lane}", lambda: lanes.state_of(self.client, lane))
+        row["done"] = jobs.over(master)
+        return {"row": row, "results": results, "lane_state": state}
+
+    def _page(self, master: Master, wanted: Wanted, first: int, size: int) -> dict[str, Any]:
+        held = self.live.subjobs_of(master)
         # What was made before the last change was told is old.
-        key = f"page {self.live.told} {repository} {number} {first} {size} {wanted!r}"
+        key = f"page {self.live.told} {master.repository} {master.id} {first} {size} {wanted!r}"
 
         def make() -> dict[str, Any]:
             total, found, natives = held.page(wanted, first, size)
             rows = [_subjob(sub, job, natives.get(sub, "")) for sub, job in found.items()]
             return {"total": total, "first": first, "rows": rows}
 
-        return self._once_in(0.5, key, make)
+        found: dict[str, Any] = self._once_in(0.5, key, make)
+        return found
 
     def story(self, repository: str, number: int, sub: int) -> dict[str, Any] | None:
         found = jobs.look(self.client, repository, number, sub)

@@ -44,6 +44,11 @@ def peer(request: Request) -> str:
     return request.client.host if request.client else ""
 
 
+def below(request: Request) -> str:
+    """The path without what goes before every path."""
+    return str(request.scope["path"]).removeprefix(request.scope.get("root_path", ""))
+
+
 async def reading(request: Request) -> Session:
     """For what shows something. Refused."""
     found = whose(request)
@@ -60,15 +65,22 @@ async def changing(request: Request) -> Session:
 
 
 class Shield:
-    """Around the whole application: the Host header is checked, the headers above are set."""
+    """Around the whole application: the Host header is checked, the headers above are set.
+    ``prefix`` goes before every path; a proxy may have taken it away, or not."""
 
-    def __init__(self, app: App, gate: Gate) -> None:
-        self._app, self._gate = app, gate
+    def __init__(self, app: App, gate: Gate, prefix: str = "") -> None:
+        self._app, self._gate, self._prefix = app, gate, prefix
 
     async def __call__(self, scope: Scope, receive: Any, send: Any) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+
+        if self._prefix:
+            path: str = scope["path"]
+            if not path.startswith(f"{self._prefix}/"):
+                path = self._prefix + path
+            scope = {**scope, "path": path, "root_path": self._prefix}
 
         async def shielded(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -116,9 +116,11 @@ class Live:
     def subjobs(self, repository: str, number: int) -> Subjobs | None:
         """Those of a master, as they are now; None: not known. Raises StoreUnavailable."""
         master = self._client.master(repository, number)
-        if master is None:
-            return None
-        key = (repository, number)
+        return None if master is None else self.subjobs_of(master)
+
+    def subjobs_of(self, master: Master) -> Subjobs:
+        """The same of its record as it was just read."""
+        key = (master.repository, master.id)
         with self._lock:
             # Before its states are read: it is told of what happens meanwhile.
             held = self._held.setdefault(key, Subjobs(self._client, master))

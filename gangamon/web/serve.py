@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import socket
 from collections.abc import Callable
 
@@ -24,8 +25,13 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
     password = read_password(settings.web_password_file) if settings.web_password_file else ""
     check_address(settings.web_address, password)
     listening = listen(settings.web_address, settings.web_port)
-    say(url_of(settings.web_address, listening.getsockname()[1]))
-    app = create_app(lambda: Client(settings), Gate(password))
+    prefix = settings.web_url_prefix
+    say(url_of(settings.web_address, listening.getsockname()[1]) + prefix.lstrip("/"))
+    app = create_app(lambda: Client(settings), Gate(password), prefix)
+    # What is loaded by now stays; what is looked at later are some hundred thousand subjobs.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 50, 50)
     found = server(app, settings.log_level.lower())
     found.run(sockets=[listening])
     return 0 if found.started else 1

@@ -52,17 +52,29 @@ class Monitored:
         environ["GANGAMON_STATE_DIR"] = str(self.folder)
         environ["GANGAMON_CONFIG"] = os.devnull
         return subprocess.Popen(
-            [sys.executable, "-m", "gangamon", "metrics", "--port", "0"],
+            [sys.executable, "-m", "gangamon", *self.command()],
             env=environ,
             stdout=subprocess.PIPE,
             text=True,
         )
 
+    def command(self) -> list[str]:
+        return ["metrics", "--port", "0"]
+
+    def where(self, line: str) -> urllib.parse.SplitResult:
+        """By what the exporter says first."""
+        return urllib.parse.urlsplit(line)
+
+    def scrape(self) -> dict[str, Any]:
+        """More of the scrape's configuration."""
+        return {}
+
     def start(self) -> None:
         assert self.exporter.stdout is not None
-        url = urllib.parse.urlsplit(self.exporter.stdout.readline().strip())
+        url = self.where(self.exporter.stdout.readline().strip())
         assert url.path == "/metrics", "the exporter says where it listens"
         config = yaml.safe_load((CONFIG / "prometheus.yml").read_text(encoding="utf-8"))
+        config["scrape_configs"][0] |= self.scrape()
         config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
         config["scrape_configs"][0]["static_configs"] = [{"targets": [url.netloc]}]
         (self.folder / "prometheus.yml").write_text(yaml.safe_dump(config), encoding="utf-8")
@@ -83,9 +95,25 @@ class Monitored:
         self.redis.close()
 
 
+class ByPage(Monitored):
+    """The job page is what is scraped, by its password."""
+
+    def command(self) -> list[str]:
+        self.password = self.folder / "web-password"
+        self.password.write_text("correct horse battery\n")
+        self.password.chmod(0o600)
+        return ["web", "--password-file", str(self.password)]
+
+    def where(self, line: str) -> urllib.parse.SplitResult:
+        return urllib.parse.urlsplit(line.removeprefix("job page: ") + "metrics")
+
+    def scrape(self) -> dict[str, Any]:
+        return {"authorization": {"credentials_file": str(self.password)}}
+
+
 @pytest.fixture
-def monitored(tmp_path: Path) -> Iterator[Monitored]:
-    found = Monitored(tmp_path)
+def monitored(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Monitored]:
+    found = getattr(request, "param", Monitored)(tmp_path)
     try:
         found.start()
         yield found
@@ -111,6 +139,7 @@ def test_alerts_fire_when_they_should() -> None:
     assert [rule["alert"] for rule in rules() if f'alertname="{rule["alert"]}"' not in told] == []
 
 
+@pytest.mark.parametrize("monitored", [Monitored, ByPage], ids=["exporter", "page"], indirect=True)
 def test_the_exporter_is_seen_up(monitored: Monitored) -> None:
     """By its own word, and Prometheus's; the metrics are those of the store, and Prometheus
     understands each expression of the dashboards."""

@@ -3,9 +3,16 @@ ACL file, and what is forged, hostile or another owner's is refused."""
 
 from __future__ import annotations
 
+import json
 import pickle
-from collections.abc import Callable, Iterator
+import re
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,67 +21,20 @@ import redis
 from click.testing import CliRunner
 from redis.exceptions import NoPermissionError
 
-from gangamon import redis_url, settings
 from gangamon.cli import main
-from gangamon.client import Client
 from gangamon.domain.status import JobStatus
-from gangamon.errors import BadInput
+from gangamon.errors import BadInput, NotPermitted
+from tests.integration.backends.daemons import free_ports
 from tests.support.commands import REPOSITORY, enqueue
+from tests.support.guarded import Guarded
 from tests.support.invariants import Watch, check_end
-from tests.support.local_jobs import LocalMaster
-from tests.support.redis import PrivateRedis
-from tests.support.waiting import until
-from tests.support.worker import OWNER, Service
-
-ADMIN = "admin:root@"
+from tests.support.local_jobs import ROOT, LocalMaster
+from tests.support.page import ask_at
+from tests.support.waiting import tail, until
+from tests.support.worker import OWNER
 
 #: Something that no job needs to have told, found wherever it is written.
 MARK = "MARKED-CREDENTIAL-7f3a"
-
-
-class Guarded(Service):
-    """Each process is the role that it is to be: `gangamon redis-acl` for alice and bob."""
-
-    def __init__(self, folder: Path) -> None:
-        self.secrets = folder / "secrets"
-        run = ["redis-acl", "--owner", OWNER, "--owner", "bob", "--secrets", str(self.secrets)]
-        ran = CliRunner().invoke(main, run, env={"GANGAMON_CONFIG": "/dev/null"})
-        assert ran.exit_code == 0, ran.output
-        file = folder / "users.acl"
-        file.write_text(ran.stdout + "user admin on >root ~* &* +@all\n")
-        (folder / "redis").mkdir(parents=True)
-        server = PrivateRedis(folder / "redis", ADMIN, ["--aclfile", str(file)])
-        super().__init__(folder, redis=server)
-
-    def close(self) -> None:
-        for entry in self.redis.connection().acl_log():
-            print(entry["username"], entry["reason"], entry["context"], entry["object"])
-        super().close()
-
-    def as_(self, user: str) -> str:
-        """The setting of a process that is this user."""
-        return f"unix://{user}@{self.redis.socket}?password_file={self.secrets / user}"  # type: ignore[union-attr]
-
-    def _launch(self, name: str) -> None:
-        kind = name.partition("-")[0]
-        roles = {"transfer": f"worker-{OWNER}", "merge": f"worker-{OWNER}", "poll": "poll"}
-        self.url = self.as_(f"gangamon-{roles.get(kind, 'tick')}")
-        super()._launch(name)
-
-    def session(self, owner: str = OWNER) -> Client:
-        url = self.as_(f"gangamon-client-{owner}")
-        more = {"GANGAMON_REDIS_URL": url, "GANGAMON_OWNER": owner}
-        state = self.folder / f"state-{owner}"
-        return Client(settings.load({**self.variables(state), **more}))
-
-    def connected(self, user: str) -> redis.Redis:
-        address = redis_url.parse(self.as_(user))
-        return redis.Redis(
-            unix_socket_path=address.path,
-            protocol=2,
-            decode_responses=True,
-            **address.credentials(),
-        )
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +68,7 @@ def ended(service: Guarded) -> Iterator[LocalMaster]:
 
 def test_a_job_runs_through_the_roles(service: Guarded, ended: LocalMaster) -> None:
     """Polled, fetched, merged and told, and Redis refused none of the processes anything."""
-    log = service.redis.connection().acl_log()
-    assert not log, [(e["username"], e["reason"], e["object"]) for e in log]
+    assert refused(service) == []
 
 
 _DANGEROUS = [
@@ -118,6 +77,9 @@ _DANGEROUS = [
     ("KEYS", "*"),
     ("ACL", "LIST"),
     ("SHUTDOWN", "NOSAVE"),
+    ("CLIENT", "KILL", "ID", "1"),
+    ("CLIENT", "LIST"),
+    ("CLIENT", "PAUSE", "1"),
 ]
 _NOBODYS = [
     ("DEL", "gm:epoch"),
@@ -169,7 +131,11 @@ REFUSED = {
     ],
     "gangamon-tick": [*_DANGEROUS, ("SET", "another:cell", "x")],
     "gangamon-flower": [*_OTHERS, *_OWN[:4], ("LPUSH", "gm:celery:tick", "x")],
-    "gangamon-sentinel": [*_OTHERS, ("GET", "gm:epoch")],
+    # It cuts the clients of a master off that is one no more.
+    "gangamon-sentinel": [
+        *(one for one in _OTHERS if one[:2] != ("CLIENT", "KILL")),
+        ("GET", "gm:epoch"),
+    ],
     "gangamon-replica": [*_OTHERS, ("GET", "gm:epoch")],
 }
 
@@ -185,6 +151,122 @@ def test_each_role_is_refused_what_it_must_not_do(service: Guarded, user: str) -
         assert "permission" in str(caught.value), f"{words}: {caught.value}"
     assert service.redis.connection().get("gm:epoch") == before
     service.redis.connection().acl_log_reset()
+
+
+class Program:
+    """One of gangamon's or Celery's programs as a user of the ACL; it listens at ``port``."""
+
+    def __init__(self, service: Guarded, user: str, words: Sequence[str], **more: str) -> None:
+        self.log = service.folder / "logs" / f"{user}.log"
+        environ = {**service.environment(user), **more}
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", *words], cwd=ROOT, env=environ, stdout=log, stderr=log
+            )
+
+    def close(self) -> None:
+        self._process.terminate()
+        self._process.wait(60)
+
+
+def test_flower_shows_tasks_as_its_role(service: Guarded, ended: LocalMaster) -> None:
+    """Its workers, and the tasks of a job that runs meanwhile; refused nothing."""
+    (port,) = free_ports(1)
+    words = ["celery", "-A", "workers.app", "flower", f"--port={port}", "--address=127.0.0.1",
+             f"--conf={ROOT / 'config' / 'flowerconfig.py'}"]  # fmt: skip
+    service.redis.connection().acl_log_reset()
+    flower = Program(service, "gangamon-flower", words, FLOWER_UNAUTHENTICATED_API="true")
+    master = LocalMaster(service.data, 5, 10)
+
+    def told(path: str) -> Any:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
+                return json.load(answer)
+        except OSError:
+            return None
+
+    try:
+        log = partial(tail, flower.log)
+        until(lambda: told("/api/workers?refresh=1"), 120, "Flower knows the workers", log)
+        watch = Watch(service.session(), REPOSITORY)
+        master.run(spread=0.2, length=0.1)
+        master.submit(watch.client, REPOSITORY)
+        watch.until(lambda: watch.finals(5), 120, "the master ends")
+
+        def ran() -> set[str]:
+            return {task["name"] for task in (told("/api/tasks") or {}).values()}
+
+        wanted = {"gangamon.poll", "gangamon.fetch", "gangamon.merge", "gangamon.notify"}
+        until(lambda: wanted <= ran(), 120, "Flower shows them", log)
+        assert {name.partition("@")[0] for name in told("/api/workers")} >= {"poll", "transfer"}
+    finally:
+        master.close()
+        flower.close()
+    assert refused(service) == []
+
+
+def test_metrics_are_those_of_the_cell_as_their_role(service: Guarded, ended: LocalMaster) -> None:
+    """All of `gangamon metrics`, of Redis's own too; refused nothing."""
+    service.redis.connection().acl_log_reset()
+    done = subprocess.run(
+        [sys.executable, "-m", "gangamon", "metrics", "--once"],
+        env=dict(service.environment("gangamon-metrics")),
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert "\ngangamon_up 1.0\n" in done.stdout
+    for name in ("gangamon_redis_info{", "gangamon_lane_jobs{", "gangamon_processes{"):
+        assert f"\n{name}" in done.stdout
+    assert refused(service) == []
+
+
+def test_the_page_shows_all_as_the_reader(service: Guarded, ended: LocalMaster) -> None:
+    """Every page of it; what it would change is refused, and it says so."""
+    service.redis.connection().acl_log_reset()
+    admin, lane = service.redis.connection(), ended.commands(REPOSITORY)[0].lane
+    claims = {f"{OWNER}:feed": f"fetch.{OWNER}", "feed": f"poll.{lane}"}
+    page = Program(service, "gangamon-reader", ["gangamon", "web"])
+    try:
+        said = until(
+            lambda: re.search(r"^job page: (\S+)/$", page.log.read_text(), re.MULTILINE),
+            120, "the page listens", partial(tail, page.log),
+        )  # fmt: skip
+        ask = partial(ask_at, said[1])
+        until(lambda: ask("/healthz").status == 200, 120, "it answers", partial(tail, page.log))
+        job = f"/jobs/{REPOSITORY}/1"
+        for token, queue in claims.items():
+            admin.hset(f"gm:claim:{token}", mapping={"q": queue, "by": "t@h:x 1", "left": 1})
+            admin.zadd("gm:leases", {token: 1000 * (time.time() + 3600)})
+        seen = {lease["queue"] for lease in ask("/api/v1/queues").json()["leases"]}
+        assert set(claims.values()) <= seen
+        assert {lease.queue for lease in service.session().leases(100)} == {f"fetch.{OWNER}"}
+        service.redis.connection().acl_log_reset()  # of the polls' claims, to the session
+        for path in ("/", job, "/lanes", "/queues", "/sites", "/trends"):
+            assert ask(path).status == 200, path
+        for path in ("subjobs", "subjobs/3", "causes", "sites"):
+            assert ask(f"/api/v1{job}/{path}").status == 200, path
+        assert ask(f"/api/v1{job}").json()["row"]["subjobs"]["failed"] == 1
+        assert refused(service) == []
+        told = ask("/metrics").body
+        assert "\ngangamon_up 1.0\n" in told
+        assert "gangamon_redis" not in told  # INFO is left to the role of the exporter
+        found = re.search(r'name="token" content="([^"]+)"', ask("/").body)
+        assert found is not None
+        body = json.dumps({"lane": ask("/api/v1/lanes").json()[0]["lane"], "reason": "no"})
+        answer = ask("/api/v1/lanes/pause", "POST", body, X_CSRF_Token=found[1],
+                     Content_Type="application/json")  # fmt: skip
+        assert answer.status == 403, answer.body
+        assert "may not do this" in answer.json()["error"]
+    finally:
+        page.close()
+        admin.zrem("gm:leases", *claims)
+        admin.delete(*(f"gm:claim:{token}" for token in claims))
+        admin.acl_log_reset()
+
+
+def refused(service: Guarded) -> list[tuple[str, str, str]]:
+    """What Redis has refused since the last test."""
+    log = service.redis.connection().acl_log()
+    return [(entry["username"], entry["reason"], entry["object"]) for entry in log]
 
 
 def test_nobody_comes_in_without_a_login(service: Guarded) -> None:
@@ -211,7 +293,7 @@ def test_a_command_about_another_owners_job_is_refused(
     assert state is not None
     assert state.status is JobStatus.FAILED
     assert service.session().snapshot(REPOSITORY, 1) is not None
-    with pytest.raises(NoPermissionError):
+    with pytest.raises(NotPermitted):
         service.session("bob").store.master(OWNER, REPOSITORY, 1)
 
 

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import gzip
+import http.client
+import json
 import os
+import ssl
 import threading
 import time
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
 from gangamon import settings
 from gangamon.client import Client
@@ -41,6 +48,40 @@ def move(store: RedisStore, master: Master, seen: Mapping[int, Observation]) -> 
     assert done.refused == 0
 
 
+class Answer:
+    """``body``: text, unpacked."""
+
+    def __init__(self, found: http.client.HTTPResponse) -> None:
+        self.status, self.headers = found.status, found.headers
+        body = found.read()
+        packed = self.headers.get("Content-Encoding") == "gzip"
+        self.body = (gzip.decompress(body) if packed else body).decode()
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def ask_at(
+    url: str,
+    path: str,
+    method: str = "GET",
+    body: str = "",
+    authority: Path | None = None,
+    **headers: str,
+) -> Answer:
+    """One request; ``_`` in a header's name is ``-``. ``authority``: of an address of https."""
+    where = urlsplit(url)
+    host, port = str(where.hostname), where.port
+    connection = http.client.HTTPConnection(host, port, timeout=60)
+    if where.scheme == "https":
+        context = ssl.create_default_context(cafile=str(authority))
+        connection = http.client.HTTPSConnection(host, port, timeout=60, context=context)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    with contextlib.closing(connection):
+        connection.request(method, path, body or None, named)
+        return Answer(connection.getresponse())
+
+
 class World:
     """A store, and a service that takes commands in."""
 
@@ -66,13 +107,15 @@ class World:
         }
         return Client(settings.load(environ))
 
-    def master(self, number: int, subjobs: int, name: str = "test", attempt: int = 1) -> None:
+    def master(
+        self, number: int, subjobs: int, name: str = "test", attempt: int = 1, lane: Lane = LANE
+    ) -> None:
         """Enqueue a master job."""
         for first in range(0, subjobs, BATCH):
             specs = [spec(n, attempt) for n in range(first, min(subjobs, first + BATCH))]
             command = enqueue(
                 specs, uuid.uuid4().hex, number, subjobs, workspace=f"{self.folder}/{number}",
-                lane=LANE,
+                lane=lane,
             )  # fmt: skip
             command = type(command)(**{**vars(command), "name": name})
             faults = self.store.enqueue(OWNER, "", command)
@@ -117,10 +160,10 @@ class World:
 class Page:
     """The page, listening at ``url`` (without the closing slash)."""
 
-    def __init__(self, world: World, password: str = "") -> None:
+    def __init__(self, world: World, password: str = "", prefix: str = "") -> None:
         listening = listen("127.0.0.1", 0)
         self.url = url_of("127.0.0.1", listening.getsockname()[1]).rstrip("/")
-        self.app = create_app(world.client, Gate(password))
+        self.app = create_app(world.client, Gate(password), prefix)
         self._server = server(self.app, "error")
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
         self._thread.start()

@@ -12,6 +12,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import redis
 
@@ -58,7 +59,9 @@ class Sentries:
         """The port of the server that the sentinels name."""
         for port in self.sentinels:
             with contextlib.suppress(redis.RedisError):
-                found = _client(port).execute_command("SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME)
+                found = self._client(port).execute_command(
+                    "SENTINEL", "GET-MASTER-ADDR-BY-NAME", NAME
+                )
                 return int(found[1])
         raise AssertionError("no sentinel answers")
 
@@ -83,6 +86,20 @@ class Sentries:
             self._serve(other, port, wait=False)
         return port
 
+    def restart(self) -> None:
+        """The master ends, at once and all others with it, and so no replica is made master; all
+        come back from their own files."""
+        port = self.master()
+        for other in list(self._processes):
+            self._kill(other)
+        self._serve(port)
+        for other in self.servers:
+            if other != port:
+                self._serve(other, port)
+        for other in self.sentinels:
+            self._watch(other, port)
+        until(self._agreed, 120, "the sentinels know each other and the replicas", self._told)
+
     def mend(self) -> None:
         """All servers run again, and follow one master."""
         for port in self.servers:
@@ -93,7 +110,7 @@ class Sentries:
 
     def connection(self) -> redis.Redis:
         """To the present master."""
-        return _client(self.master())
+        return self._client(self.master())
 
     def close(self) -> None:
         for process in self._processes.values():
@@ -104,6 +121,22 @@ class Sentries:
             process.wait(60)
         shutil.rmtree(self._sockets)
 
+    # --- what makes them secure: nothing here ---------------------------------------------------
+
+    def _listens(self, port: int) -> list[str]:
+        return [f"port {port}"]
+
+    def _of_server(self) -> list[str]:
+        """More lines of each server."""
+        return []
+
+    def _of_sentinel(self) -> list[str]:
+        return []
+
+    def _login(self, port: int) -> dict[str, Any]:
+        """Arguments of a connection."""
+        return {}
+
     # --- one of them --------------------------------------------------------------------------
 
     def _serve(self, port: int, master: int = 0, wait: bool = True) -> None:
@@ -112,22 +145,23 @@ class Sentries:
         lines = [
             *_shipped("redis.conf"),
             *_shipped("redis-ha.conf"),
-            f"port {port}",
+            *self._listens(port),
             "bind 127.0.0.1",
             f"dir {place}",
+            *self._of_server(),
             *([f"replicaof 127.0.0.1 {master}"] if master else []),
         ]
         self._run(port, lines)
         if wait:
-            until(lambda: _answers(port), 120, f"{port} answers", self._told)
+            until(lambda: self._answers(port), 120, f"{port} answers", self._told)
 
     def _watch(self, port: int, master: int) -> None:
         place = self.folder / str(port)
         place.mkdir(exist_ok=True)
         monitor = f"sentinel monitor {NAME} 127.0.0.1 {master} 2"
-        here = [f"port {port}", "bind 127.0.0.1", f"dir {place}"]
-        self._run(port, [*here, monitor, *_shipped("sentinel.conf")], "--sentinel")
-        until(lambda: _answers(port), 120, f"sentinel {port} answers", self._told)
+        here = [*self._listens(port), "bind 127.0.0.1", f"dir {place}", monitor]
+        self._run(port, [*here, *_shipped("sentinel.conf"), *self._of_sentinel()], "--sentinel")
+        until(lambda: self._answers(port), 120, f"sentinel {port} answers", self._told)
 
     def _run(self, port: int, lines: list[str], *options: str) -> None:
         config = self.folder / f"{port}.conf"
@@ -144,7 +178,7 @@ class Sentries:
 
     def _replicas(self, port: int) -> int:
         try:
-            info = _client(port).info("replication")
+            info = self._client(port).info("replication")
         except redis.RedisError:
             return 0
         rows = [info.get(f"slave{n}") for n in range(2)]
@@ -153,7 +187,7 @@ class Sentries:
     def _agreed(self) -> bool:
         for port in self.sentinels:
             try:
-                state = _client(port).sentinel_master(NAME)
+                state = self._client(port).sentinel_master(NAME)
             except redis.RedisError:
                 return False
             flags = state["flags"]
@@ -162,6 +196,18 @@ class Sentries:
                 return False
         return True
 
+    def _client(self, port: int) -> redis.Redis:
+        return redis.Redis(
+            "127.0.0.1", port, protocol=2, decode_responses=True, socket_timeout=5,
+            **self._login(port),
+        )  # fmt: skip
+
+    def _answers(self, port: int) -> bool:
+        try:
+            return bool(self._client(port).ping())
+        except redis.RedisError:
+            return False
+
     def _told(self) -> str:
         return "\n".join(tail(log, 8) for log in sorted(self.folder.glob("*.log")))
 
@@ -169,17 +215,6 @@ class Sentries:
 def _shipped(name: str) -> list[str]:
     text = (ROOT / "config" / name).read_text()
     return [line for line in text.splitlines() if not _PLACES.match(line)]
-
-
-def _client(port: int) -> redis.Redis:
-    return redis.Redis("127.0.0.1", port, protocol=2, decode_responses=True, socket_timeout=5)
-
-
-def _answers(port: int) -> bool:
-    try:
-        return bool(_client(port).ping())
-    except redis.RedisError:
-        return False
 
 
 def _ports(count: int) -> list[int]:

@@ -58,7 +58,7 @@ def test_the_command_makes_passwords_once(tmp_path: Path) -> None:
     first = CliRunner().invoke(main, run)
     assert first.exit_code == 0
     lines = first.stdout.splitlines()
-    assert lines[0] == "user default reset off"
+    assert lines[0] == "user default reset off ~* &* +@all"
     path = tmp_path / "s" / "gangamon-client-alice"
     assert path.stat().st_mode & 0o777 == 0o600
     hashed = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -70,3 +70,11 @@ def test_the_command_makes_passwords_once(tmp_path: Path) -> None:
 def test_without_passwords_the_users_are_off() -> None:
     found = CliRunner().invoke(main, ["redis-acl", "--owner", "alice"])
     assert all(" reset off" in line for line in found.stdout.splitlines())
+
+
+def test_nobody_is_the_default_user(tmp_path: Path) -> None:
+    """It has no password, and is off, whatever it may do: see ``acl.rules``."""
+    found = CliRunner().invoke(main, ["redis-acl", "--secrets", str(tmp_path)])
+    (line,) = [one for one in found.stdout.splitlines() if one.startswith("user default ")]
+    assert line == "user default reset off ~* &* +@all"
+    assert not (tmp_path / "default").exists()

@@ -114,6 +114,31 @@ def test_what_no_update_told_is_read_when_the_counts_differ(
     assert found(mine, RUNNING) == [2]
 
 
+def test_a_transition_that_is_about_to_be_told_is_not_read(
+    rig: Rig, client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While jobs move the counts are always ahead of the updates; only what stays is read."""
+    mine = held(client)
+    read: list[int] = []
+    states = client.states
+    monkeypatch.setattr(client, "states", lambda master: read.append(1) or states(master))
+    since = "0"
+    for sub in range(4):
+        clock.at += 2
+        moved(rig, {sub: seen(RUNNING)})
+        mine.refresh(the_master(rig.store))  # before it is told
+        since = told(client, mine, since)
+    assert read == []
+    moved(rig, {4: seen(RUNNING)})
+    clock.at += subjobs.QUIET + 1
+    mine.refresh(the_master(rig.store))
+    assert read == []  # what was told has just come
+    clock.at += subjobs.QUIET + 1
+    mine.refresh(the_master(rig.store))
+    assert read == [1]
+    assert found(mine, RUNNING) == [0, 1, 2, 3, 4]
+
+
 def test_updates_while_nobody_looks(
     rig: Rig, client: Client, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -93,7 +93,7 @@ def _start(settings: Settings, places: Places, flower: bool, web: bool, runs: Ru
             pid=start.run(),
             redis_url=start.environment["GANGAMON_REDIS_URL"],
             flower_url=tasks.url if tasks else "",
-            web_url=page.url if page else "",
+            web_url=f"{page.url}{settings.web_url_prefix}" if page else "",
             local_dir=str(places.local),
             started=time.time(),
             supervisor=str(places.supervisor_socket),

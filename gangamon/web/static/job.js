@@ -1,12 +1,12 @@
 import { STATUSES, Table, bar, count, h, lane, later, moment, number, seconds, soon, status, tabs } from "./dom.js";
 import { evidence } from "./evidence.js";
 import { Pager } from "./pager.js";
-import { announce, data, follow, get, main, post, tell } from "./service.js";
+import { announce, data, follow, get, main, post, root, tell } from "./service.js";
 
 const asked = new URLSearchParams(location.search);
 const wanted = { status: asked.get("status") ?? "", text: asked.get("text") ?? "", site: asked.get("site"), cause: asked.get("cause") ?? "",
   first: Number(asked.get("first") ?? 0), tab: asked.get("tab") ?? "subjobs", sub: asked.get("sub") ?? "" };
-const base = location.pathname;
+const base = location.pathname.slice(root.length);
 let { row, results, lane_state: state, subjobs: page } = data.page ?? { row: null, results: {}, lane_state: "", subjobs: { total: 0, rows: [] } };
 
 // --- the head ---------------------------------------------------------------------------------
@@ -15,7 +15,7 @@ const ask = h("button", { type: "button", onclick: async () => { ask.disabled = 
 
 function showHead() {
   headline.replaceChildren(h("span", {}, `Job ${row.job}${row.name ? ` ${row.name}` : ""}`));
-  const parts = [status(row.status), ` · attempt ${row.attempt} · `, h("a", { href: "/lanes" }, lane(row.lane))];
+  const parts = [status(row.status), ` · attempt ${row.attempt} · `, h("a", { href: `${root}/lanes` }, lane(row.lane))];
   if (!row.ended && row.phase !== "open") parts.push(` · ${row.phase}`);
   if (row.observed) parts.push(" · only observed");
   if (!row.ended && state && state !== "asked") parts.push(h("span", { class: "state ill" }, ` · lane ${state}`));

@@ -1,13 +1,13 @@
 import { Table, bar, count, h, lane, later, number, soon, status } from "./dom.js";
 import { address, Pager } from "./pager.js";
-import { announce, data, follow, get, main, tell } from "./service.js";
+import { announce, data, follow, get, main, root, tell } from "./service.js";
 
 const asked = new URLSearchParams(location.search);
 const wanted = { status: asked.get("status") ?? "", text: asked.get("text") ?? "", first: Number(asked.get("first") ?? 0) };
 let rows = data.page?.jobs.rows ?? [], total = data.page?.jobs.total ?? 0, sums = data.overview.sums ?? {};
 const several = new Set(rows.map((row) => row.repository)).size > 1;
 
-const where = (row) => `/jobs/${row.repository}/${row.job}`;
+const where = (row) => `${root}/jobs/${row.repository}/${row.job}`;
 const columns = [
   { head: "Job", label: "", class: "name", cell: (row) => h("a", { href: where(row) }, row.job, row.name ? ` ${row.name}` : "") },
   { head: "Status", label: "", cell: (row) => status(row.status, row.observed ? " (observed)" : "") },

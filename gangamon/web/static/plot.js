@@ -45,8 +45,8 @@ export class Plot {
   draw() {
     const width = (this.width = this.svg.clientWidth || 600), { times, series } = this;
     const sums = times.map((_, at) => series.reduce((sum, one) => sum + (one.values[at] ?? 0), 0));
-    const most = Math.max(...(this.stacked ? sums : series.flatMap((one) => one.values.map((v) => v ?? 0))), 1e-9) || 1;
-    const marks = steps(most), top = Math.max(most, marks.at(-1)), span = Math.max(1, (times.at(-1) ?? 0) - (times[0] ?? 0));
+    const most = Math.max(...(this.stacked ? sums : series.flatMap((one) => one.values.map((v) => v ?? 0))), 0);
+    const marks = most ? steps(most) : [0], top = Math.max(most, marks.at(-1)) || 1, span = Math.max(1, (times.at(-1) ?? 0) - (times[0] ?? 0));
     const x = (at) => LEFT + ((times[at] - times[0]) / span) * (width - LEFT), y = (value) => TOP + (1 - value / top) * (HEIGHT - TOP - BOTTOM);
     const nodes = marks.map((mark) => [s("line", { class: "grid", x1: LEFT, x2: width, y1: y(mark), y2: y(mark) }), s("text", { x: LEFT - 8, y: y(mark) + 4, "text-anchor": "end" }, this.format(mark))]).flat();
     const every = Math.max(1, Math.ceil(times.length / Math.max(2, Math.floor((width - LEFT) / 90))));
@@ -66,6 +66,7 @@ export class Plot {
     }
     this.cross = s("line", { class: "cross", y1: TOP, y2: HEIGHT - BOTTOM, visibility: "hidden" });
     if (!times.length) nodes.push(s("text", { x: width / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "The first point comes within ten seconds."));
+    else if (!most) nodes.push(s("text", { x: (LEFT + width) / 2, y: HEIGHT / 2, "text-anchor": "middle" }, "Nothing in this time."));
     this.svg.replaceChildren(...nodes, this.cross);
     this.x = x;
     this.legend.replaceChildren(...series.map((one) => h("span", { class: `status ${one.class}` }, one.name)));

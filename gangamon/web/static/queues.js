@@ -1,5 +1,5 @@
 import { Table, count, h, lane, moment, number, seconds } from "./dom.js";
-import { data, follow, get, main, post, tell } from "./service.js";
+import { data, follow, get, main, post, root, tell } from "./service.js";
 
 const flower = data.overview.flower;
 const chosen = new Set();
@@ -33,7 +33,7 @@ const causes = new Table("Dead letters by cause", [
 const letters = new Table("Dead letters", [
   { head: h("span", { class: "unseen" }, "Choose"), label: "", cell: (one) => h("input", { type: "checkbox", "aria-label": `Choose job ${one.job}, ${one.stage}`, checked: chosen.has(one.name),
     onchange: (event) => { if (event.target.checked) chosen.add(one.name); else chosen.delete(one.name); showActs(); } }) },
-  { head: "Job", label: "", cell: (one) => h("a", { href: `/jobs/${one.repository}/${one.master}${one.sub === null ? "" : `?sub=${one.sub}`}` }, one.job) },
+  { head: "Job", label: "", cell: (one) => h("a", { href: `${root}/jobs/${one.repository}/${one.master}${one.sub === null ? "" : `?sub=${one.sub}`}` }, one.job) },
   { head: "Stage", cell: (one) => one.stage },
   { head: "Reason", class: "long wide", cell: (one) => h("span", { class: "clip", title: one.reason }, one.reason) },
   { head: "Set aside", class: "n", cell: (one) => moment(one.at) },

@@ -3,6 +3,8 @@ import { clean, h, seconds } from "./dom.js";
 
 export const data = JSON.parse(document.getElementById("data").textContent);
 export const main = document.getElementById("main");
+/** What goes before every address of ours where the page stands below another's. */
+export const root = document.body.dataset.root;
 const token = document.querySelector('meta[name="token"]').content;
 const told = document.getElementById("told");
 const service = document.getElementById("service");
@@ -18,9 +20,9 @@ export function announce(text) {
 }
 
 async function ask(path, options = {}) {
-  const answer = await fetch(`/api/v1${path}`, { headers: { Accept: "application/json", ...options.headers }, ...options });
+  const answer = await fetch(`${root}/api/v1${path}`, { headers: { Accept: "application/json", ...options.headers }, ...options });
   if (answer.status === 401) {
-    location.assign(`/login?to=${encodeURIComponent(location.pathname + location.search)}`);
+    location.assign(`${root}/login?to=${encodeURIComponent(location.pathname + location.search)}`);
     throw new Error("logged out");
   }
   const body = await answer.json().catch(() => ({ error: answer.statusText }));
@@ -59,7 +61,7 @@ function showService() {
 export function follow(take, anew) {
   let source = null, missed = false;
   const open = () => {
-    source = new EventSource("/api/v1/events");
+    source = new EventSource(`${root}/api/v1/events`);
     source.onopen = () => { cut = false; showService(); document.documentElement.dataset.live = "yes"; };
     source.onerror = () => {
       cut = missed = true;

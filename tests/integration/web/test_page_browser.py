@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-import shutil
 import time
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Locator, expect, sync_playwright
+from playwright.sync_api import Browser, Locator, expect
 from playwright.sync_api import Page as Tab
 
 from gangamon.domain.observation import Seen
@@ -16,7 +15,7 @@ from gangamon.domain.status import JobStatus
 from gangamon.web import trends
 from tests.support.commands import REPOSITORY
 from tests.support.page import LANE, Page, World
-from tests.support.waiting import until
+from tests.support.waiting import quickest, until
 
 #: Milliseconds until something counts as not coming.
 PATIENCE = 90_000
@@ -54,18 +53,6 @@ def page(world: World) -> Iterator[Page]:
     made = Page(world)
     yield made
     made.close()
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    binary = shutil.which("chromium")
-    if binary is None:
-        pytest.skip("no chromium: apt install chromium")
-    with sync_playwright() as playwright:
-        # As root it has no sandbox; what it loads is ours.
-        made = playwright.chromium.launch(executable_path=binary, args=["--no-sandbox"])
-        yield made
-        made.close()
 
 
 @pytest.fixture
@@ -128,6 +115,20 @@ def test_a_transition_is_seen_without_loading_again(world: World, tab: Tab) -> N
     world.move(12, {0: RUNNING})
     expect(row(tab, "12 later")).to_contain_text("running")
     assert tab.evaluate("window.mark") == 1
+
+
+def test_a_transition_is_seen_within_a_second(world: World, tab: Tab) -> None:
+    """From its commit to its row; the quickest of several, for the machine may stand still."""
+    subs = iter(range(20))
+    world.master(21, 20)
+    opened(tab, job(21))
+
+    def seen_to_run() -> None:
+        sub = next(subs)
+        world.move(21, {sub: RUNNING})
+        expect(row(tab, f"21.{sub}")).to_contain_text("running")
+
+    assert quickest(seen_to_run, 1.0, tries=20) < 1.0
 
 
 def test_filter_search_and_pages(world: World, tab: Tab) -> None:
@@ -353,6 +354,9 @@ def test_trends(world: World, browser: Browser, monkeypatch: pytest.MonkeyPatch)
     context = browser.new_context(base_url=page.url)
     try:
         tab = opened(context.new_page(), "/trends")
+        quiet = tab.locator("figure", has_text="Transitions")
+        expect(quiet).to_contain_text("Nothing in this time.")
+        expect(quiet.locator("svg text", has_text="e-")).to_have_count(0)
         world.master(20, 60)
         for sub in range(60):
             world.move(20, {sub: seen(JobStatus.COMPLETED, "CD", ended_at=time.time() - 2)})

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import http.client
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode
 
 import pytest
 
@@ -20,7 +18,7 @@ from gangamon.errors import BadInput
 from gangamon.web import auth
 from gangamon.web.auth import Gate, Refused, check_address, read_password
 from tests.support.commands import REPOSITORY
-from tests.support.page import LANE, Page, World
+from tests.support.page import LANE, Answer, Page, World, ask_at
 from tests.support.waiting import until
 
 PASSWORD = "correct horse battery"
@@ -54,26 +52,8 @@ def free(world: World) -> Iterator[Page]:
     made.close()
 
 
-class Answer:
-    """``body``: text."""
-
-    def __init__(self, found: http.client.HTTPResponse) -> None:
-        self.status, self.headers = found.status, found.headers
-        self.body = found.read().decode()
-
-    def json(self) -> Any:
-        return json.loads(self.body)
-
-
 def ask(page: Page, path: str, method: str = "GET", body: str = "", **headers: str) -> Answer:
-    where = urlsplit(page.url)
-    connection = http.client.HTTPConnection(str(where.hostname), where.port, timeout=60)
-    named = {name.replace("_", "-"): value for name, value in headers.items()}
-    connection.request(method, path, body or None, named)
-    try:
-        return Answer(connection.getresponse())
-    finally:
-        connection.close()
+    return ask_at(page.url, path, method, body, **headers)
 
 
 def log_in(page: Page, password: str = PASSWORD, **headers: str) -> Answer:
@@ -133,6 +113,18 @@ def test_every_address_of_the_api_is_tested(locked: Page) -> None:
         verb["description"] for verbs in document["paths"].values() for verb in verbs.values()
     ]
     assert all(described)
+
+
+def test_metrics_want_a_login(locked: Page) -> None:
+    """The password in a header, as Prometheus sends it; who has none is led to no form."""
+    for wrong in ({}, {"Authorization": "Bearer nothing"}):
+        answer = ask(locked, "/metrics", **wrong)
+        assert (answer.status, answer.json()) == (401, {"error": "log in first"})
+        assert answer.headers["WWW-Authenticate"] == "Bearer"
+    answer = ask(locked, "/metrics", Authorization=f"Bearer {PASSWORD}")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"].startswith("text/plain; version=")
+    assert "\ngangamon_up 1.0\n" in answer.body
 
 
 @pytest.mark.parametrize("path", ["/", JOB, "/lanes", "/queues", "/sites", "/trends"])
@@ -264,11 +256,11 @@ def test_what_a_browser_is_told(free: Page) -> None:
 def test_a_hostile_name_is_data(free: Page, world: World) -> None:
     """In the page it ends no element; in the API it is as it was given, in json."""
     world.finish(
-        7, {0: Seen("<b>", JobStatus.FAILED, "s", site="<i>", reason="<script>x</script>\x1b[2J")}
+        7, {0: Seen("<tt>", JobStatus.FAILED, "s", site="<i>", reason="<script>x</script>\x1b[2J")}
     )
     for path in ("/", JOB):
         body = ask(free, path).body
-        assert "<script>alert" not in body and "<script>x" not in body and "<b>" not in body
+        assert "<script>alert" not in body and "<script>x" not in body and "<tt>" not in body
         assert "\x1b" not in body and "\u202e" not in body
     assert ask(free, "/api/v1/jobs").json()["rows"][0]["name"] == NAME
 
