@@ -61,6 +61,7 @@ class Job:
     ``absences``, ``absent_at``, ``absent_for``: good answers in a row that did not name the job,
     the last of them, and the seconds they span (a gap in which nobody answered counts little).
     ``checks``: what the checkers said of its outputs; empty if none was run by the service.
+    ``left_out``: outputs that were not brought, and why; they change no status.
     ``told_at``: when its attributes last changed without a transition, since the last one; 0: they
     did not.
     ``unmapped``: the native status is not in the backend's table; kept and reported.
@@ -83,6 +84,7 @@ class Job:
     history: tuple[Entry, ...] = ()
     checks: tuple[Check, ...] = ()
     told_at: float = 0.0
+    left_out: tuple[str, ...] = ()
 
     @property
     def version(self) -> Version:

@@ -68,13 +68,15 @@ class Check:
 @dataclass(frozen=True)
 class Fetched:
     """The fetch stage ended for good: outputs in place (``ok``) or never to come (``reason``).
-    ``checks``: what the checkers said of the outputs, in Ganga's order."""
+    ``checks``: what the checkers said of the outputs, in Ganga's order. ``left_out``: outputs that
+    are not brought, and why, a line each."""
 
     ok: bool
     reason: str = ""
     files: int = 0
     bytes: int = 0
     checks: tuple[Check, ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

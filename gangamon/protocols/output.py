@@ -29,9 +29,12 @@ class FetchOrder:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What lies in an output directory after a fetch: (relative path, bytes, checksum)."""
+    """What lies in an output directory after a fetch: (relative path, bytes, checksum).
+
+    ``left_out``: what the job made and is not brought, and why, a line each, for people."""
 
     files: tuple[tuple[str, int, str], ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:

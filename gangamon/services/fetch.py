@@ -146,8 +146,13 @@ class Fetch:
             manifest = self._fetcher(master.lane.backend).fetch(order)
             if self._stored is not None:
                 manifest = self._stored(order, manifest, lambda name: self._seat(claim, name))
-            checks = self._checks(wanted)
-            return Fetched(True, files=len(manifest.files), bytes=manifest.bytes, checks=checks)
+            return Fetched(
+                True,
+                files=len(manifest.files),
+                bytes=manifest.bytes,
+                checks=self._checks(wanted),
+                left_out=manifest.left_out,
+            )
         except LeaseLost:
             raise
         except PermanentError as error:

@@ -78,6 +78,8 @@ def dump_facts(job: Job, attributes: str) -> str:
         facts["ev"] = _evidence(job.evidence, job.native_status)
     if job.checks:
         facts["ck"] = [asdict(check) for check in job.checks]
+    if job.left_out:
+        facts["lo"] = list(job.left_out)
     rest = dumps(facts)[1:]
     entries = ",".join(
         [_dump_entry(e.attempt, e.restart, e.status, e.at, e.source) for e in job.history]
@@ -115,6 +117,8 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
             fields["evidence"] = Evidence(**{"native_status": facts.get("ns", ""), **value})
         elif key == "ck":
             fields["checks"] = tuple([Check(**check) for check in value])
+        elif key == "lo":
+            fields["left_out"] = tuple(value)
         elif key in _LOADED:
             fields[_LOADED[key]] = value
     return BLANK.but(**fields)

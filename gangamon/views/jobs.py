@@ -143,6 +143,7 @@ def story(job: Job) -> dict[str, Any]:
         "absences": job.absences,
         "evidence": vars(evidence) if evidence else None,
         "checks": [asdict(check) for check in job.checks],
+        "left_out": list(job.left_out),
         "history": [
             {"attempt": e.attempt, "restart": e.restart, "status": e.status.value, "at": e.at,
              "source": e.source}
@@ -170,6 +171,7 @@ def tell(job: Job) -> list[str]:
     for check in job.checks:
         said = "passed" if check.ok and not check.error else check.error or "failed"
         lines.append(f"  {check.kind}: {said}")
+    lines += [f"  left out of its outputs: {one}" for one in job.left_out]
     for entry in job.history:
         restart = f".{entry.restart}" if entry.restart else ""
         when = _time(entry.at) if entry.at else "when enqueued"

@@ -82,6 +82,7 @@ class Story(BaseModel):
     evidence: dict[str, Any] | None
     history: list[dict[str, Any]]
     checks: list[dict[str, Any]]
+    left_out: list[str] = Field(description="outputs that were not brought, and why")
     why: list[str]
 
 
