@@ -16,7 +16,8 @@ from celery.app.amqp import AMQP
 from gangamon import backends, fetchers, instance, postprocess, redis_url, settings
 from gangamon.dispatch import CeleryQueue
 from gangamon.fetchers import stored
-from gangamon.postprocess import growth, manifest
+from gangamon.fetchers.putting import Putting
+from gangamon.postprocess import growth, manifest, process
 from gangamon.protocols import Backend, CodeLimits
 from gangamon.services.alarm import Alarm
 from gangamon.services.check import Check
@@ -167,6 +168,7 @@ class Services:
             postprocess.notifier,
             stored.complete,
             settings.storage_slots,
+            Putting(partial(process.shell, limits=limits)),
         )
         self.merge = Merge(store, keeper, dispatcher, merger)
         self.check = Check(store, keeper, dispatcher, manifest.verify, checker)

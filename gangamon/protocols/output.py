@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from gangamon.domain.command import CheckerSpec, MergerSpec, NotifierSpec
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Scalar
+from gangamon.domain.observation import Put, Scalar
 from gangamon.domain.status import JobStatus
 
 
@@ -72,6 +73,34 @@ class Fetcher(Protocol):
 
     def fetch(self, order: FetchOrder) -> Manifest:
         """Raises TransientError to be tried again, PermanentError (OutputMissing) to give up."""
+        ...
+
+
+@dataclass(frozen=True)
+class Placed:
+    """``manifest``: what lies in the output directory after ``puts`` were taken out of it."""
+
+    manifest: Manifest
+    puts: tuple[Put, ...] = ()
+
+
+class Putter(Protocol):
+    """Puts outputs on storage that stock Ganga puts from the session. Running twice changes
+    nothing."""
+
+    def finished(self, order: FetchOrder) -> Placed | None:
+        """What an earlier call has put whole, and nobody has committed: its outputs are not to be
+        fetched again, for they are gone from where they came. None: nothing."""
+        ...
+
+    def put(
+        self,
+        order: FetchOrder,
+        done: Manifest,
+        slot: Callable[[str], AbstractContextManager[object]],
+    ) -> Placed:
+        """``done``: what was fetched; ``slot``: of an endpoint, for as long as one puts there.
+        Raises PutFailed, StorageAway, PutRefused, BadInput."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import Any, cast
 from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec, NotifierSpec
 from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Check, Scalar
+from gangamon.domain.observation import Check, Put, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.protocols import Brought, Master
 
@@ -80,6 +80,8 @@ def dump_facts(job: Job, attributes: str) -> str:
         facts["ck"] = [asdict(check) for check in job.checks]
     if job.left_out:
         facts["lo"] = list(job.left_out)
+    if job.puts:
+        facts["pu"] = _puts(job)
     rest = dumps(facts)[1:]
     entries = ",".join(
         [_dump_entry(e.attempt, e.restart, e.status, e.at, e.source) for e in job.history]
@@ -119,6 +121,8 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
             fields["checks"] = tuple([Check(**check) for check in value])
         elif key == "lo":
             fields["left_out"] = tuple(value)
+        elif key == "pu":
+            fields["puts"] = load_puts(value)
         elif key in _LOADED:
             fields[_LOADED[key]] = value
     return BLANK.but(**fields)
@@ -132,12 +136,28 @@ def _entry(attempt: int, restart: int, status: str, at: float, source: str) -> E
 
 def dump_update(sub: int, job: Job, attributes: str) -> str:
     """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at], and
-    the checks, if there were any. ``attributes`` as in ``dump_facts``."""
+    the checks and the puts, up to the last of which there were any. ``attributes`` as in
+    ``dump_facts``."""
     times = "null,null"
     if job.evidence:
         times = dumps([job.evidence.ended_at, job.evidence.started_at])[1:-1]
-    checks = f",{dumps([asdict(check) for check in job.checks])}" if job.checks else ""
-    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
+    more = ""
+    if job.checks or job.puts:
+        more = f",{dumps([asdict(check) for check in job.checks])}"
+    if job.puts:
+        more += f",{dumps(_puts(job))}"
+    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{more}]'
+
+
+def _puts(job: Job) -> list[Any]:
+    return [[put.number, put.files, put.reason] for put in job.puts]
+
+
+def load_puts(body: Iterable[Sequence[Any]]) -> tuple[Put, ...]:
+    return tuple(
+        Put(number, tuple((name, place) for name, place in files), reason)
+        for number, files, reason in body
+    )
 
 
 def dump_note(sub: int, job: Job, told: Mapping[str, Scalar]) -> str:

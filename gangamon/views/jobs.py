@@ -144,6 +144,7 @@ def story(job: Job) -> dict[str, Any]:
         "evidence": vars(evidence) if evidence else None,
         "checks": [asdict(check) for check in job.checks],
         "left_out": list(job.left_out),
+        "puts": [asdict(put) for put in job.puts],
         "history": [
             {"attempt": e.attempt, "restart": e.restart, "status": e.status.value, "at": e.at,
              "source": e.source}
@@ -172,6 +173,10 @@ def tell(job: Job) -> list[str]:
         said = "passed" if check.ok and not check.error else check.error or "failed"
         lines.append(f"  {check.kind}: {said}")
     lines += [f"  left out of its outputs: {one}" for one in job.left_out]
+    for put in job.puts:
+        lines += [f"  put on storage: {name}: {place}" for name, place in put.files]
+        if put.reason:
+            lines.append(f"  not put on storage: {put.reason}")
     for entry in job.history:
         restart = f".{entry.restart}" if entry.restart else ""
         when = _time(entry.at) if entry.at else "when enqueued"

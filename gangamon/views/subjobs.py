@@ -60,7 +60,7 @@ class _Fact:
 
 
 def reason_of(job: Job) -> str:
-    """Why it is not well, or not all of its outputs are here, in one line; '' if nothing says so."""
+    """Why it is not well, or not all of its outputs are here: one line, '' if nothing says so."""
     for check in job.checks:
         if not check.ok:
             return f"{check.kind}: {check.reason or 'failed'}"
