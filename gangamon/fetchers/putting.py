@@ -2,8 +2,8 @@
 them, by the commands of the session's configuration, as ``MassStorageFile.put`` runs them
 (GPIDev/Lib/File/MassStorageFile.py:248, 8.7.12).
 
-``extra`` of an order: ``puts``, absent or '' where there is nothing to put, else a JSON list, in the
-order of the job's ``outputfiles``, of::
+``extra`` of an order: ``puts``, absent or '' where there is nothing to put, else a JSON list, in
+the order of the job's ``outputfiles``, of::
 
     {"number": 0,           its place among them
      "pattern": "*.root",   name or pattern in the output directory
@@ -12,10 +12,10 @@ order of the job's ``outputfiles``, of::
      "name": "{fname}",     name there; ``{fname}`` is that of the file
      "ls": "eos ls", "mkdir": "eos mkdir", "cp": "eos cp"}
 
-``OUTPUT/.gangamon-put.json``: what is done of it. A file is noted when it is there, and removed from
-the output directory after that, as Ganga removes it; whoever is killed in between leaves the rest to
-another, who puts only what is not noted. Where the storage refuses that then because it has the
-file already, what it has is looked at: the same content is the same file::
+``OUTPUT/.gangamon-put.json``: what is done of it. A file is noted when it is there, and removed
+from the output directory after that, as Ganga removes it; whoever is killed in between leaves the
+rest to another, who puts only what is not noted. Where the storage refuses that then because it has
+the file already, what it has is looked at: the same content is the same file::
 
     {"v": 1, "attempt": 1, "whole": false, "left_out": [LINE, ...],
      "done": [[NUMBER, [[NAME, LOCATION], ...], whole], ...]}
