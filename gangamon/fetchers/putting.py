@@ -50,6 +50,9 @@ Run = Callable[[str], tuple[int | None, str]]
 
 Slot = Callable[[str], AbstractContextManager[object]]
 
+#: Characters of what a command that failed has printed: the last.
+SAID = 500
+
 _TEXTS = ("pattern", "path", "folder", "name", "ls", "mkdir", "cp")
 
 
@@ -171,7 +174,7 @@ class Putting:
         self, one: Wanted, note: _Note, command: str, code: int | None, said: str
     ) -> PutFailed:
         how = "its time was over" if code is None else f"exit code {code}"
-        reason = f"{command}: {said.strip() or how}"
+        reason = f"{command}: {' '.join(said.split())[-SAID:] or how}"
         return PutFailed(reason, note.puts(one.number, reason))
 
 

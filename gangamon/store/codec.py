@@ -13,7 +13,7 @@ from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Check, Put, Scalar
 from gangamon.domain.status import JobStatus
-from gangamon.protocols import Brought, Master
+from gangamon.protocols import Brought, Master, Merging
 
 
 def _encoder() -> Callable[[object], str]:
@@ -214,7 +214,16 @@ def load_master(
         observe=fields.get("observe", "") == "1",
         notifiers=tuple(NotifierSpec(**one) for one in json.loads(fields.get("notifiers", "[]"))),
         brought=_brought(fields),
+        merging=_merging(fields),
     )
+
+
+def _merging(fields: Mapping[str, str]) -> Merging:
+    done, files, whole, first, since, until = (
+        int(fields.get(f"g:{name}", 0))
+        for name in ("bytes", "files", "whole", "first", "since", "until")
+    )
+    return Merging(done, files, whole, first, (until - since) / 1000)
 
 
 def _brought(fields: Mapping[str, str]) -> Brought:

@@ -102,6 +102,7 @@ def as_dict(master: Master) -> dict[str, Any]:
         "subjobs": {s.value: master.counts.get(s, 0) for s in JobStatus},
         "results": master.results,
         "fetched": {**asdict(master.brought), "left": left(master)},
+        "merging": {**asdict(master.merging), "left": merge_left(master)},
     }
 
 
@@ -111,7 +112,7 @@ def line(master: Master) -> str:
     counts = ", ".join(f"{n} {s}" for s in JobStatus if (n := master.counts.get(s, 0)))
     state = str(master.status or (master.phase if master.phase != "open" else ""))
     name = f" {master.name}" if master.name else ""
-    told = fetched(master)
+    told = "; ".join(part for part in (fetched(master), merging(master)) if part)
     return (
         f"job {master.id}{name} {bar(done, master.total)} {done}/{master.total} "
         f"{counts}{': ' + state if state else ''}{' (only observed)' if master.observe else ''}"
@@ -125,6 +126,26 @@ def fetched(master: Master) -> str:
     if not brought.files:
         return ""
     told = f"{count(brought.files, 'file')}, {size(brought.bytes)} fetched"
+    return told if ahead is None else f"{told}, all in {seconds(ahead)}"
+
+
+def merge_left(master: Master) -> float | None:
+    """Seconds until all is merged, if it goes on as until now; None: that is not known."""
+    found = master.merging
+    gained = found.bytes - found.first
+    if not found.whole or gained <= 0 or found.bytes >= found.whole:
+        return None
+    return (found.whole - found.bytes) * found.seconds / gained
+
+
+def merging(master: Master) -> str:
+    """``1.2 GB of 3 GB, 10000 files merged, all in 20.0 s``; '' where none is under way."""
+    found, ahead = master.merging, merge_left(master)
+    if not found.bytes:
+        return ""
+    if not found.whole:
+        return f"{size(found.bytes)} merged while it runs"
+    told = f"{size(found.bytes)} of {size(found.whole)}, {count(found.files, 'file')} merged"
     return told if ahead is None else f"{told}, all in {seconds(ahead)}"
 
 
