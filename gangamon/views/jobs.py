@@ -139,7 +139,7 @@ def merge_left(master: Master) -> float | None:
 
 
 def merging(master: Master) -> str:
-    """``1.2 GB of 3 GB, 10000 files merged, all in 20.0 s``; '' where none is under way."""
+    """``1.2 GiB of 3 GiB, 10000 files merged, all in 20.0 s``; '' where none is under way."""
     found, ahead = master.merging, merge_left(master)
     if not found.bytes:
         return ""
