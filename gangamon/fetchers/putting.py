@@ -17,7 +17,7 @@ from the output directory after that, as Ganga removes it; whoever is killed in 
 rest to another, who puts only what is not noted. Where the storage refuses that then because it has
 the file already, what it has is looked at: the same content is the same file::
 
-    {"v": 1, "attempt": 1, "whole": false, "left_out": [LINE, ...],
+    {"v": 1, "attempt": 1, "restart": 0, "left_out": [LINE, ...],
      "done": [[NUMBER, [[NAME, LOCATION], ...], whole], ...]}
 """
 
@@ -78,43 +78,30 @@ class Putting:
         self._there: set[tuple[str, str]] = set()
         self._lock = threading.Lock()
 
-    def finished(self, order: FetchOrder) -> Placed | None:
-        """What an earlier call has put whole, and nobody has committed; None: nothing."""
+    def put(self, order: FetchOrder, fetch: Callable[[], Manifest], slot: Slot) -> Placed:
+        """Raises what ``fetch`` does, PutFailed for what may be otherwise next time, PutRefused for
+        what will not."""
         target = os.path.realpath(order.target)
         wanted = _wanted(order)
         if not wanted or not manifest.under(target, order.roots):
-            return None
-        note = _Note.read(target, order.attempt)
-        if note is None or not note.whole:
-            return None
-        return self._rest(order, target, wanted, note)
-
-    def put(self, order: FetchOrder, done: Manifest, slot: Slot) -> Placed:
-        """Raises PutFailed for what may be otherwise next time, PutRefused for what will not."""
-        target = os.path.realpath(order.target)
-        wanted = _wanted(order)
-        if not wanted or not manifest.under(target, order.roots):
-            return Placed(done)
-        note = _Note.read(target, order.attempt) or _Note(order.attempt, done.left_out)
+            return Placed(fetch())
+        note = _Note.read(target, order)
+        done = fetch() if note is None else Manifest(())
         try:
+            if note is None:
+                note = _Note(order, done.left_out)
+                note.write(target)
             for one in wanted:
                 if not note.has(one.number):
                     with slot(f"put:{one.path}"):
                         self._put(one, target, note)
                     note.end(one.number, target)
                 _remove(target, one.pattern)
-            note.whole = True
-            note.write(target)
-            return self._rest(order, target, wanted, note)
+            found = manifest.listing(target, order.roots)
+            made = manifest.write(target, order.fqid, order.attempt, found, left_out=note.left_out)
+            return Placed(made, note.puts())
         except OSError as error:
             raise StorageAway(f"{error.filename or target}: {error.strerror}") from error
-
-    def _rest(self, order: FetchOrder, target: str, wanted: list[Wanted], note: _Note) -> Placed:
-        for one in wanted:
-            _remove(target, one.pattern)
-        found = manifest.listing(target, order.roots)
-        made = manifest.write(target, order.fqid, order.attempt, found, left_out=note.left_out)
-        return Placed(made, note.puts())
 
     def _put(self, one: Wanted, target: str, note: _Note) -> None:
         self._make(one, note)
@@ -181,20 +168,20 @@ class Putting:
 class _Note:
     """What of a job's puts is done."""
 
-    def __init__(self, attempt: int, left_out: tuple[str, ...]) -> None:
-        self.attempt, self.left_out, self.whole = attempt, left_out, False
+    def __init__(self, order: FetchOrder, left_out: tuple[str, ...]) -> None:
+        self.left_out = left_out
+        self._of = {"v": 1, "attempt": order.attempt, "restart": order.restart}
         self._files: dict[int, list[tuple[str, str]]] = {}
         self._ended: set[int] = set()
 
     @classmethod
-    def read(cls, target: str, attempt: int) -> _Note | None:
+    def read(cls, target: str, order: FetchOrder) -> _Note | None:
         try:
             with open(os.path.join(target, NAME), encoding="utf-8") as file:
                 body = json.load(file)
-            if (body["v"], body["attempt"]) != (1, attempt):
+            note = cls(order, tuple(map(str, body["left_out"])))
+            if {key: body[key] for key in note._of} != note._of:
                 return None
-            note = cls(attempt, tuple(map(str, body["left_out"])))
-            note.whole = body["whole"] is True
             for number, files, whole in body["done"]:
                 note._files[int(number)] = [(str(name), str(place)) for name, place in files]
                 if whole is True:
@@ -205,8 +192,7 @@ class _Note:
 
     def write(self, target: str) -> None:
         done = [[n, files, n in self._ended] for n, files in sorted(self._files.items())]
-        body = {"v": 1, "attempt": self.attempt, "whole": self.whole,
-                "left_out": self.left_out, "done": done}  # fmt: skip
+        body = {**self._of, "left_out": self.left_out, "done": done}
         manifest.put(os.path.join(target, NAME), io.BytesIO(json.dumps(body).encode()))
 
     def has(self, number: int) -> bool:

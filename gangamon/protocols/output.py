@@ -17,7 +17,8 @@ from gangamon.domain.status import JobStatus
 class FetchOrder:
     """Bring the outputs of one job to ``target``, its output directory in Ganga's workspace.
 
-    ``roots``: directories outside of which nothing may be written or removed."""
+    ``roots``: directories outside of which nothing may be written or removed. ``restart``: how
+    often the backend itself has started this attempt over."""
 
     fqid: str
     attempt: int
@@ -26,6 +27,7 @@ class FetchOrder:
     extra: Mapping[str, Scalar]
     roots: tuple[str, ...]
     lane: Lane
+    restart: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,19 +90,15 @@ class Putter(Protocol):
     """Puts outputs on storage that stock Ganga puts from the session. Running twice changes
     nothing."""
 
-    def finished(self, order: FetchOrder) -> Placed | None:
-        """What an earlier call has put whole, and nobody has committed: its outputs are not to be
-        fetched again, for they are gone from where they came. None: nothing."""
-        ...
-
     def put(
         self,
         order: FetchOrder,
-        done: Manifest,
+        fetch: Callable[[], Manifest],
         slot: Callable[[str], AbstractContextManager[object]],
     ) -> Placed:
-        """``done``: what was fetched; ``slot``: of an endpoint, for as long as one puts there.
-        Raises PutFailed, StorageAway, PutRefused, BadInput."""
+        """``fetch``: brings the outputs; called unless an earlier call has begun to put them, for
+        they may be gone from where they came. ``slot``: of an endpoint, for as long as one puts
+        there. Raises what ``fetch`` does, PutFailed, StorageAway, PutRefused, BadInput."""
         ...
 
 

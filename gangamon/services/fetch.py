@@ -145,6 +145,7 @@ class Fetch:
             extra=wanted.spec.extra,
             roots=master.roots,
             lane=master.lane,
+            restart=wanted.job.restart,
         )
         try:
             placed = self._bring(claim, wanted, order)
@@ -179,13 +180,13 @@ class Fetch:
         def slot(endpoint: str) -> AbstractContextManager[object]:
             return self._seat(claim, endpoint)
 
-        putter = self._putter if wanted.job.verdict is JobStatus.COMPLETED else None
-        if putter is not None and (placed := putter.finished(order)) is not None:
-            return placed
-        manifest = self._fetcher(order.lane.backend).fetch(order)
-        if self._stored is not None:
-            manifest = self._stored(order, manifest, slot)
-        return Placed(manifest) if putter is None else putter.put(order, manifest, slot)
+        def fetch() -> Manifest:
+            manifest = self._fetcher(order.lane.backend).fetch(order)
+            return manifest if self._stored is None else self._stored(order, manifest, slot)
+
+        if self._putter is None or wanted.job.verdict is not JobStatus.COMPLETED:
+            return Placed(fetch())
+        return self._putter.put(order, fetch, slot)
 
     @contextmanager
     def _seat(self, claim: Claim, endpoint: str) -> Iterator[None]:

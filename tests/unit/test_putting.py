@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -72,8 +73,7 @@ def order(top: Path, *puts: dict[str, object], attempt: int = 1) -> FetchOrder:
 
 
 def put(asked: FetchOrder, run: putting.Run = SHELL) -> Placed:
-    putter = Putting(run)
-    return putter.finished(asked) or putter.put(asked, LocalFetcher().fetch(asked), slot)
+    return Putting(run).put(asked, lambda: LocalFetcher().fetch(asked), slot)
 
 
 def stored(top: Path) -> dict[str, str]:
@@ -116,9 +116,7 @@ def test_by_the_commands_of_the_session(top: Path) -> None:
 
 def test_nothing_to_put(top: Path) -> None:
     (output(top) / "stdout").write_text("x")
-    asked = order(top)
-    assert Putting(SHELL).finished(asked) is None
-    assert put(asked).puts == ()
+    assert put(order(top)).puts == ()
     assert os.listdir(top / "eos") == []
 
 
@@ -175,10 +173,12 @@ def test_a_storage_that_has_it_already(top: Path) -> None:
 
 
 def test_another_attempt_is_put_anew(top: Path) -> None:
-    for attempt in (1, 2):
-        (output(top) / "a").write_text(str(attempt))
-        assert len(put(order(top, wanted(top, "a"), attempt=attempt)).puts) == 1
-        assert stored(top) == {"user/7/0/a": str(attempt)}
+    """Also one that the backend has started over."""
+    for attempt, restart in ((1, 0), (2, 0), (2, 1)):
+        (output(top) / "a").write_text(f"{attempt}.{restart}")
+        asked = replace(order(top, wanted(top, "a"), attempt=attempt), restart=restart)
+        assert len(put(asked).puts) == 1
+        assert stored(top) == {"user/7/0/a": f"{attempt}.{restart}"}
 
 
 #: Dies at one of the places where another must go on.
@@ -212,7 +212,7 @@ if when == "note":
 if when == "removed":
     putting._remove = after(putting._remove)
 asked = order(top, wanted(top, "*.root", cp=f"sh {top}/once"))
-placed = putting.Putting(dying).put(asked, LocalFetcher().fetch(asked), slot)
+placed = putting.Putting(dying).put(asked, lambda: LocalFetcher().fetch(asked), slot)
 os.kill(os.getpid(), signal.SIGKILL)  # before the commit
 """
 
@@ -290,12 +290,13 @@ def test_its_locations_come_with_the_end(top: Path) -> None:
     assert f"  put on storage: a: {place}" in why(rig, top)
 
 
-def test_what_nobody_has_committed_is_not_fetched_again(top: Path) -> None:
+def test_what_was_begun_is_not_fetched_again(top: Path) -> None:
     """Its sandbox may be gone from where it was."""
     (output(top) / "a").write_text("a")
-    rig = staged(top, wanted(top, "a"))
-    put(order(top, wanted(top, "a")))
+    rig = staged(top, wanted(top, "a", path=f"{top}/late/user"))
+    assert once(rig).status is JobStatus.COMPLETING
     rig.fetch._fetcher = lambda _: rig.fetcher
+    (top / "late").mkdir()
     assert len(once(rig).puts) == 1
     assert rig.fetcher.orders == []
 

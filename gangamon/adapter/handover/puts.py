@@ -38,7 +38,10 @@ def extra(job: Any) -> dict[str, Scalar]:
             continue
         if name not in CLASSES or _packed_here(file, backend):
             break
-        found.append(_put(number, file, job, getConfig("Output")[name]["uploadOptions"]))
+        one = _put(number, file, job, getConfig("Output")[name]["uploadOptions"])
+        if one is None:
+            break
+        found.append(one)
     return {"puts": json.dumps(found)} if found else {}
 
 
@@ -56,7 +59,11 @@ def _packed_here(file: Any, backend: str) -> bool:
     return backend == "LSF" and file.compressed and file.namePattern in ("stdout", "stderr")
 
 
-def _put(number: int, file: Any, job: Any, options: Any) -> dict[str, Scalar]:
+def _put(number: int, file: Any, job: Any, options: Any) -> dict[str, Scalar] | None:
+    """None for what is not as it should be: Ganga says that in its own way."""
+    texts = [options.get(key) for key in ("path", *_COMMANDS.values())]
+    if not file.namePattern or not all(text and isinstance(text, str) for text in texts):
+        return None
     master, _, sub = job.getFQID(".").partition(".")
     form = str(file.outputfilenameformat or "")
     if not form:
@@ -64,11 +71,13 @@ def _put(number: int, file: Any, job: Any, options: Any) -> dict[str, Scalar]:
     # Ganga expands both parts of it by themselves: in the directories {fname} is the pattern.
     form = form.replace("{jid}", master).replace("{sjid}", sub)
     folder, name = os.path.split(form)
+    if not name or ".." in folder.split("/"):
+        return None
     return {
         "number": number,
         "pattern": str(file.namePattern) + (".gz" if file.compressed else ""),
         "path": os.path.expanduser(os.path.expandvars(options["path"])),
         "folder": folder.replace("{fname}", os.path.basename(str(file.namePattern))),
         "name": name,
-        **{name: str(options[key]) for name, key in _COMMANDS.items()},
+        **{what: options[key] for what, key in _COMMANDS.items()},
     }

@@ -29,6 +29,8 @@ def failed(job: Any, found: Sequence[Put]) -> None:
 def _files(job: Any, found: Sequence[Put]) -> list[tuple[Any, Put]]:
     """Without those that are no such files any more: the user may have changed the list."""
     wanted = {put.number: put for put in found}
+    if not wanted:
+        return []
     return [
         (file, wanted[number])
         for number, file in enumerate(job.outputfiles)
