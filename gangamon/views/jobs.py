@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gangamon.client import Client
 
 
+#: Files that are named of one of a job's outputs.
+MOST = 20
+
+
 def parse(text: str) -> tuple[int, int]:
     """(master, sub) of ``42`` or ``42.7``; sub is -1 without one. BadInput."""
     master, dot, sub = text.partition(".")
@@ -195,7 +199,9 @@ def tell(job: Job) -> list[str]:
         lines.append(f"  {check.kind}: {said}")
     lines += [f"  left out of its outputs: {one}" for one in job.left_out]
     for put in job.puts:
-        lines += [f"  put on storage: {name}: {place}" for name, place in put.files]
+        lines += [f"  put on storage: {name}: {place}" for name, place in put.files[:MOST]]
+        if len(put.files) > MOST:
+            lines.append(f"  put on storage: and {len(put.files) - MOST} more")
         if put.reason:
             lines.append(f"  not put on storage: {put.reason}")
     for entry in job.history:
