@@ -24,7 +24,7 @@ class Growth(StoreBase):
     ) -> None:
         claim = self.keys.of("claim", token)
         base = self.keys.master(master.owner, master.repository, master.id)
-        given = [token, member, done, whole.files, whole.bytes]
+        given: list[str | int | float] = [token, member, done, whole.files, whole.bytes]
         if self._run("merging", [claim, base], given) == -1:
             raise LeaseLost(f"claim {token} no longer holds {member}")
 
