@@ -57,7 +57,8 @@ facts["jobs"] = [told(j) for j in (split, *split.subjobs, plain, lacking)]
 facts["stored"] = {str(p.relative_to(store)): p.read_text()
                    for p in sorted(store.rglob("*")) if p.is_file()}
 facts["ran"] = len(ran)
-facts["lengths"] = [len(s.locations) for j in split.subjobs for s in j.outputfiles[2].subfiles]
+subfiles = [s for j in split.subjobs for s in stripProxy(j).outputfiles[2].subfiles]
+facts["lengths"] = [len(s.locations) for s in subfiles]
 facts["got"] = None
 taken = split.subjobs(1).outputfiles[0]
 taken.localDir = str(store)
