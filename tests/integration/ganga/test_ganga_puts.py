@@ -49,7 +49,7 @@ def told(j):
             "subfiles": sorted([s.namePattern, short(s.localDir), s.compressed,
                          short("".join(getattr(s, "locations", [])))] for s in f.subfiles),
             "failed": bool(getattr(f, "failureReason", "")),
-        } for f in map(stripProxy, j.outputfiles)],
+        } for f in stripProxy(j).outputfiles],
         "left": sorted(n for n in os.listdir(j.outputdir) if n.endswith((".txt", ".dat"))),
     }
 
