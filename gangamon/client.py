@@ -19,13 +19,14 @@ from gangamon.backends import examine
 from gangamon.domain.command import Command, Enqueue, unknown
 from gangamon.domain.job import Job
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Check, Scalar
+from gangamon.domain.observation import Check, Put, Scalar
 from gangamon.domain.status import JobStatus
 from gangamon.domain.wire import Faults, from_wire, to_wire
 from gangamon.errors import BadInput, NotPermitted, StoreUnavailable
 from gangamon.protocols import Census, DeadLetter, Finding, Lag, LaneRecord, Lease, Master
 from gangamon.settings import Settings
 from gangamon.store import acl
+from gangamon.store.codec import load_puts
 from gangamon.store.inbox import ClientStore, parse_json
 from gangamon.store.lanes import LAGS
 from gangamon.store.spool import Spool
@@ -51,7 +52,7 @@ class JobUpdate:
     """One job's state. ``sub`` is -1 for a job that was not split. ``ended_at``, ``started_at``: at
     the backend, seconds since the epoch; known once the backend has said that it ended. ``checks``:
     what the service's checkers said of a subjob, in Ganga's order; without them its status is the
-    backend's word."""
+    backend's word. ``puts``: outputs that it has put on storage."""
 
     sub: int
     attempt: int
@@ -61,6 +62,7 @@ class JobUpdate:
     ended_at: float | None = None
     started_at: float | None = None
     checks: tuple[Check, ...] = ()
+    puts: tuple[Put, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -432,7 +434,14 @@ def _read(path: Path) -> str:
 def _as_update(sub: int, job: Job) -> JobUpdate:
     times = (job.evidence.ended_at, job.evidence.started_at) if job.evidence else (None, None)
     return JobUpdate(
-        sub, job.attempt, job.restart, job.status, job.attributes, *times, checks=job.checks
+        sub,
+        job.attempt,
+        job.restart,
+        job.status,
+        job.attributes,
+        *times,
+        checks=job.checks,
+        puts=job.puts,
     )
 
 
@@ -470,9 +479,18 @@ def _job_update(
     ended_at: float | None = None,
     started_at: float | None = None,
     checks: Sequence[Mapping[str, Any]] = (),
+    puts: Sequence[Sequence[Any]] = (),
 ) -> JobUpdate:
     """As ``store.codec.dump_update`` writes it."""
     said = tuple([Check(**check) for check in checks])
     return JobUpdate(
-        sub, attempt, restart, JobStatus(status), attributes, ended_at, started_at, said
+        sub,
+        attempt,
+        restart,
+        JobStatus(status),
+        attributes,
+        ended_at,
+        started_at,
+        said,
+        load_puts(puts),
     )

@@ -7,12 +7,14 @@ GangamonError
         CredentialMissing   what it needs to be asked has expired or is not there
         StorageAway         a place for outputs is not there now: not mounted, stale, no rights
             DiskFull        no room for an output; the stage waits
+        PutFailed           an output could not be put on its storage
     PermanentError          it will not succeed as it is
         BadInput            a command, file or option is wrong; carries every fault
         BadSettings         the configuration is wrong; carries every fault
         SchemaMismatch      the store holds a schema this version does not know
         NotPermitted        the login at Redis may not do this
         OutputMissing       an output that must be there is not, and will not come
+        PutRefused          an output cannot be put on its storage
         MergeFailed         a merger gave up; the message is for the user
         CheckFailed         a job does not pass a checker; the message is for the user
         CheckImpossible     a checker cannot say whether a job passes
@@ -25,6 +27,7 @@ No redis, celery or OS exception passes the module that talks to them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 
 class GangamonError(Exception):
@@ -60,6 +63,15 @@ class DiskFull(StorageAway):
     """No room for an output; the stage waits and says so."""
 
 
+class PutFailed(TransientError):
+    """An output could not be put on its storage. ``puts``: what became of each of the job's, as
+    ``domain.observation.Put``."""
+
+    def __init__(self, reason: str, puts: tuple[Any, ...]) -> None:
+        super().__init__(reason)
+        self.puts = puts
+
+
 class PermanentError(GangamonError):
     """It will not succeed as it is."""
 
@@ -86,6 +98,14 @@ class NotPermitted(PermanentError):
 
 class OutputMissing(PermanentError):
     """An output that must be there is not, and will not come."""
+
+
+class PutRefused(PermanentError):
+    """An output cannot be put on its storage. ``puts``: as PutFailed's."""
+
+    def __init__(self, reason: str, puts: tuple[Any, ...]) -> None:
+        super().__init__(reason)
+        self.puts = puts
 
 
 class MergeFailed(PermanentError):

@@ -16,7 +16,8 @@ from celery.app.amqp import AMQP
 from gangamon import backends, fetchers, instance, postprocess, redis_url, settings
 from gangamon.dispatch import CeleryQueue
 from gangamon.fetchers import stored
-from gangamon.postprocess import growth, manifest
+from gangamon.fetchers.putting import Putting
+from gangamon.postprocess import growth, manifest, process, progress
 from gangamon.protocols import Backend, CodeLimits
 from gangamon.services.alarm import Alarm
 from gangamon.services.check import Check
@@ -29,6 +30,7 @@ from gangamon.services.leases import LeaseKeeper
 from gangamon.services.merge import Merge
 from gangamon.services.notify import Notify
 from gangamon.services.poll import Poll
+from gangamon.services.progress import Progress
 from gangamon.services.prune import Prune
 from gangamon.services.push import Watcher
 from gangamon.services.tick import Tick
@@ -155,7 +157,8 @@ class Services:
         limits = CodeLimits(settings.code_seconds, settings.code_megabytes)
         checker = partial(postprocess.checker, limits=limits)
         merger = partial(postprocess.for_kind, limits=limits)
-        self.grow = Grow(store, keeper, merger, growth.forget)
+        told = Progress(store, progress.expected, progress.written)
+        self.grow = Grow(store, keeper, merger, growth.forget, told)
         self.fetch = Fetch(
             store,
             keeper,
@@ -168,8 +171,9 @@ class Services:
             postprocess.notifier,
             stored.complete,
             settings.storage_slots,
+            Putting(partial(process.shell, limits=limits)),
         )
-        self.merge = Merge(store, keeper, dispatcher, merger)
+        self.merge = Merge(store, keeper, dispatcher, merger, told)
         self.check = Check(store, keeper, dispatcher, manifest.verify, checker)
         self.notify = Notify(
             store,

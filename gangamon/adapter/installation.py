@@ -180,6 +180,11 @@ def _patch(chosen: options.Options) -> None:
             "Notifier.execute (mails are sent from the session)",
         ),
         (
+            chosen.PatchPuts,
+            patches.patch_puts,
+            "MassStorageFile.put (outputs are put on mass storage in the session)",
+        ),
+        (
             chosen.PatchMasterStatus,
             patches.patch_master_status,
             "Job.updateMasterJobStatus (a master job may end before its outputs are merged)",

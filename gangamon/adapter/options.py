@@ -26,6 +26,7 @@ class Options:
     PatchMergers: bool = True
     PatchCheckers: bool = True
     PatchNotifier: bool = True
+    PatchPuts: bool = True
     PatchMasterStatus: bool = True
     PatchFlush: bool = True
     PatchIndexCache: bool = True
@@ -57,6 +58,7 @@ _MEANING = {
     "PatchMergers": "False: outputs are merged in the session, and not by gangamon",
     "PatchCheckers": "False: outputs are checked in the session, and not by gangamon",
     "PatchNotifier": "False: the session mails, and gangamon does not",
+    "PatchPuts": "False: the session puts outputs on mass storage, and gangamon does not",
     "PatchMasterStatus": "False: Ganga may end a master job before gangamon has merged it",
     "PatchFlush": "False: Ganga's flush of a split job holds up the prompt until all is written",
     "PatchIndexCache": "False: Ganga makes its table of columns anew for each subjob it indexes",

@@ -140,6 +140,33 @@ def patch_notifier() -> bool:
     return True
 
 
+def patch_puts() -> bool:
+    """``MassStorageFile.put`` takes over where the service has put the file, likewise. False: not
+    the methods this was written for."""
+    from GangaCore.GPIDev.Lib.File.MassStorageFile import MassStorageFile, SharedFile
+    from GangaCore.GPIDev.Lib.Job.Job import Job
+
+    stock = MassStorageFile.put
+    if (
+        not fits(stock, ("self",))
+        or SharedFile.put is not stock
+        or not fits(Job.postprocessoutput, ("self", "outputfiles", "outputdir"))
+    ):
+        return False
+    from gangamon.adapter.show import placed
+
+    def put(self: Any) -> Any:
+        verdict = verdicts.take(self)
+        if verdict is None:
+            return stock(self)
+        placed.show(self, verdict.put)
+        return None
+
+    MassStorageFile.put = put
+    takers.add("put")
+    return True
+
+
 def patch_master_status() -> bool:
     """``Job.updateMasterJobStatus`` leaves a watched master's end to the adapter, for its outputs
     are merged first. False: not the method this was written for."""

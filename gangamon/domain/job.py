@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from gangamon.domain.observation import Check, Scalar
+from gangamon.domain.observation import Check, Put, Scalar
 from gangamon.domain.status import RANK, JobStatus
 
 _STATE = re.compile(r"(\d{5})\.(\d{4})\.(\d):([a-z]+)")
@@ -61,6 +61,8 @@ class Job:
     ``absences``, ``absent_at``, ``absent_for``: good answers in a row that did not name the job,
     the last of them, and the seconds they span (a gap in which nobody answered counts little).
     ``checks``: what the checkers said of its outputs; empty if none was run by the service.
+    ``left_out``: outputs that were not brought, and why; they change no status.
+    ``puts``: outputs that the service has put on storage, or could not.
     ``told_at``: when its attributes last changed without a transition, since the last one; 0: they
     did not.
     ``unmapped``: the native status is not in the backend's table; kept and reported.
@@ -83,6 +85,8 @@ class Job:
     history: tuple[Entry, ...] = ()
     checks: tuple[Check, ...] = ()
     told_at: float = 0.0
+    left_out: tuple[str, ...] = ()
+    puts: tuple[Put, ...] = ()
 
     @property
     def version(self) -> Version:

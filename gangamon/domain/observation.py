@@ -66,15 +66,29 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Put:
+    """What became of one of a job's output files that is put on storage. ``number``: its place
+    among them. ``files``: (name, location) of each file that is there. ``reason``: why one could
+    not be put."""
+
+    number: int
+    files: tuple[tuple[str, str], ...] = ()
+    reason: str = ""
+
+
+@dataclass(frozen=True)
 class Fetched:
     """The fetch stage ended for good: outputs in place (``ok``) or never to come (``reason``).
-    ``checks``: what the checkers said of the outputs, in Ganga's order."""
+    ``checks``: what the checkers said of the outputs, in Ganga's order. ``left_out``: outputs that
+    are not brought, and why, a line each. ``puts``: outputs that were put on storage."""
 
     ok: bool
     reason: str = ""
     files: int = 0
     bytes: int = 0
     checks: tuple[Check, ...] = ()
+    left_out: tuple[str, ...] = ()
+    puts: tuple[Put, ...] = ()
 
 
 @dataclass(frozen=True)

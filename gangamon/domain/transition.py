@@ -189,6 +189,13 @@ def _fetched(job: Job, fetched: Fetched, now: float) -> Step:
     if job.status is not JobStatus.COMPLETING or job.verdict is None or job.evidence is None:
         return Step(job)
     status, evidence = job.verdict, job.evidence
+    if fetched.puts:
+        job = job.but(puts=fetched.puts)
+    if fetched.left_out:
+        job = job.but(left_out=fetched.left_out)
+    elif not fetched.ok and status is not JobStatus.COMPLETED:
+        # Its own reason stays: that its logs did not come is told beside it.
+        job = job.but(left_out=(f"all: {fetched.reason}",))
     if not fetched.ok and status is JobStatus.COMPLETED:
         status = JobStatus.FAILED
         evidence = replace(evidence, reason=f"outputs: {fetched.reason}")

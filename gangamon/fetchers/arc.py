@@ -8,7 +8,6 @@ known by its length, which HTTP tells.
 
 from __future__ import annotations
 
-import logging
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -24,8 +23,6 @@ from gangamon.grid import arc
 from gangamon.grid.arc import JobId
 from gangamon.grid.http import Requests
 from gangamon.protocols import FetchOrder, Manifest
-
-_log = logging.getLogger(__name__)
 
 #: Seconds that it may take in all.
 LONGEST = 86400.0
@@ -46,7 +43,8 @@ class ArcFetcher:
         return brought(order, _bring)
 
 
-def _bring(order: FetchOrder, target: str) -> None:
+def _bring(order: FetchOrder, target: str) -> list[str]:
+    left_out = []
     id_ = JobId.parse(order.native_id, order.lane.endpoint)
     if id_ is None:
         raise OutputMissing(f"ARC has given the job no id: {order.native_id!r}")
@@ -54,12 +52,13 @@ def _bring(order: FetchOrder, target: str) -> None:
     with arc.requests(LONGEST, order.lane.credential) as requests:
         for parts in _tree(requests, session, id_):
             if any(part.startswith(manifest.OURS) for part in parts):
-                _log.warning("job %s: %s has our name: not brought", order.fqid, parts[-1])
+                left_out.append(manifest.left_out("/".join(parts), manifest.RESERVED))
                 continue
             with manifest.placed(manifest.spot(target, parts)) as file:
                 place = f"{session}/{_quoted(parts)}"
                 if requests.save(place, file, sys.maxsize, allowed=(404,)) == 404:
                     raise TransientError(f"{id_.name}: {'/'.join(parts)} is listed, not found")
+    return left_out
 
 
 def _tree(requests: Requests, session: str, id_: JobId) -> Iterator[list[str]]:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from gangamon.errors import BackendUnreachable, BadInput, CredentialMissing, StorageAway
 from gangamon.fetchers import manifest
 from gangamon.protocols import FetchOrder, Manifest
 
 
-def brought(order: FetchOrder, bring: Callable[[FetchOrder, str], None]) -> Manifest:
+def brought(order: FetchOrder, bring: Callable[[FetchOrder, str], Sequence[str]]) -> Manifest:
     """The manifest of an order, after ``bring(order, target)`` has put the files below the target
-    unless they were there already.
+    unless they were there already; it returns what it left out (``manifest.left_out``).
 
     Raises what ``bring`` does; StorageAway in the place of CredentialMissing, BackendUnreachable
     (the outputs wait there: they are not lost, however long this takes), and of what the file
@@ -25,9 +25,9 @@ def brought(order: FetchOrder, bring: Callable[[FetchOrder, str], None]) -> Mani
         manifest.make(target, order.fqid)
         done = manifest.known(target, order.attempt, manifest.listing(target, order.roots))
         if done is None:
-            bring(order, target)
+            left_out = bring(order, target)
             found = manifest.listing(target, order.roots)
-            done = manifest.write(target, order.fqid, order.attempt, found)
+            done = manifest.write(target, order.fqid, order.attempt, found, left_out=left_out)
         return done
     except (CredentialMissing, BackendUnreachable) as error:
         raise StorageAway(str(error)) from error

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import logging
 import os
 import re
 import tempfile
@@ -22,8 +21,6 @@ from gangamon.fetchers.bringing import brought
 from gangamon.fetchers.dirac import archive
 from gangamon.grid.diracx import Service, seconds
 from gangamon.protocols import FetchOrder, Manifest
-
-_log = logging.getLogger(__name__)
 
 #: Seconds of a whole fetch; bytes of an archive, of which DiracX takes 100 MiB.
 TIMEOUT, MOST = 600.0, 1 << 30
@@ -48,10 +45,11 @@ class DiracXFetcher:
         return brought(order, _bring)
 
 
-def _bring(order: FetchOrder, target: str) -> None:
+def _bring(order: FetchOrder, target: str) -> list[str]:
     if not order.native_id.isdecimal():
         raise OutputMissing(f"DiracX has given the job no number: {order.native_id!r}")
     job = int(order.native_id)
+    left_out: list[str] = []
     with (
         Service(order.lane.endpoint, order.lane.credential, "", TIMEOUT) as service,
         tempfile.TemporaryDirectory(prefix="gangamon-fetch-") as folder,
@@ -60,12 +58,12 @@ def _bring(order: FetchOrder, target: str) -> None:
             path = os.path.join(folder, "archive")
             _download(service, name, path)
             if order.extra.get("unpack", True):
-                if left_out := archive.unpack(path, target):
-                    _log.warning("job %s: left out of its sandbox: %s", job, left_out[:20])
+                left_out += archive.unpack(path, target)
                 archive.name_stdout(target)
             else:
                 with open(path, "rb") as file:
                     manifest.put(os.path.join(target, _parts(name)[1]), file)
+    return left_out
 
 
 def _sandboxes(service: Service, job: int) -> list[str]:

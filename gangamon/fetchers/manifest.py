@@ -3,7 +3,8 @@
 ``OUTPUT/.gangamon-manifest.json``::
 
     {"v": 1, "fqid": "42.7", "attempt": 1,
-     "files": [[path, bytes, checksum, st_mtime_ns], ...]}         by path, relative to OUTPUT
+     "files": [[path, bytes, checksum, st_mtime_ns], ...],         by path, relative to OUTPUT
+     "left_out": [LINE, ...]}                                      only where something was
 
 A checksum is blake2b-128 in hex, or (of a file from storage) ``adler32:HEX``.
 """
@@ -32,8 +33,14 @@ NAME = ".gangamon-manifest.json"
 #: Our own files in an output directory begin with this and are no outputs.
 OURS = ".gangamon-"
 
+#: Why what a job has called so is left out.
+RESERVED = "a name that gangamon keeps for its own files"
+
 #: What is not whole yet, and will be gone on with (storage/landing.py).
 PART = f"{OURS}part-"
+
+#: Lines that are kept of what was left out of one job's outputs, and characters of a name in them.
+TOLD, _LONG = 20, 200
 
 _VERSION = 1
 _CHUNK = 1 << 20
@@ -100,11 +107,14 @@ def known(target: str, attempt: int, found: list[Found]) -> Manifest | None:
             return None
         facts = [(path, size, modified) for path, size, _, modified in body["files"]]
         sums = tuple((str(p), int(size), str(checksum)) for p, size, checksum, _ in body["files"])
+        left_out = tuple(map(str, body.get("left_out", ())))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError):
         return None  # not ours, or cut off when the host lost its power
-    return Manifest(sums) if facts == [(f.path, f.size, f.modified_ns) for f in found] else None
+    if facts != [(f.path, f.size, f.modified_ns) for f in found]:
+        return None
+    return Manifest(sums, left_out)
 
 
 def write(
@@ -113,9 +123,11 @@ def write(
     attempt: int,
     found: list[Found],
     known: Mapping[str, str] = MappingProxyType({}),
+    left_out: Sequence[str] = (),
 ) -> Manifest:
     """Read every file once and write the manifest. DiskFull, OSError, or TransientError if a
     file changes meanwhile. ``known``: checksums of files that were just brought, by path.
+    ``left_out``: what is not brought, and why; of many the first are told, and how many more.
 
     Nothing is forced to disk: a manifest that a power cut takes is made again from the files,
     and the files are the wrapper's, which had done with them.
@@ -123,8 +135,20 @@ def write(
     sums = tuple((f.path, f.size, known.get(f.path) or _checksum(f)) for f in found)
     files = [[*entry, f.modified_ns] for entry, f in zip(sums, found, strict=True)]
     body = {"v": _VERSION, "fqid": fqid, "attempt": attempt, "files": files}
+    told = tuple(left_out[:TOLD])
+    if (more := len(left_out) - len(told)) > 0:
+        told += (f"and {more} more",)
+    if told:
+        body["left_out"] = told
     put(os.path.join(target, NAME), io.BytesIO(json.dumps(body).encode("ascii")))
-    return Manifest(sums)
+    return Manifest(sums, told)
+
+
+def left_out(name: str, why: str) -> str:
+    """A line of Manifest.left_out. What the job called it is shown without control characters: it
+    may have been made for the eyes of who reads it."""
+    shown = repr(name)
+    return f"{shown if len(shown) <= _LONG else shown[:_LONG] + '...'}: {why}"
 
 
 def put(path: str, content: IO[bytes]) -> None:

@@ -6,18 +6,15 @@ output directory whole into its memory, and writes it as text (Lib/Remote/Remote
 
 from __future__ import annotations
 
-import logging
 import os
 import shlex
 import tarfile
 from typing import IO, cast
 
 from gangamon.errors import BadInput, OutputMissing, StorageAway, TransientError
-from gangamon.fetchers import manifest
+from gangamon.fetchers import manifest, members
 from gangamon.protocols import FetchOrder, Manifest
 from gangamon.ssh import Host, Output, Ssh
-
-_log = logging.getLogger(__name__)
 
 #: Seconds that it may take in all, and without a byte.
 LONGEST, IDLE = 86400.0, 120.0
@@ -51,13 +48,13 @@ class RemoteFetcher:
         try:
             if done := manifest.known(target, order.attempt, manifest.listing(target, order.roots)):
                 return done
-            self._bring(order, target)
+            left_out = self._bring(order, target)
             found = manifest.listing(target, order.roots)
-            return manifest.write(target, order.fqid, order.attempt, found)
+            return manifest.write(target, order.fqid, order.attempt, found, left_out=left_out)
         except OSError as error:
             raise StorageAway(f"{error.filename or target}: {error.strerror}") from error
 
-    def _bring(self, order: FetchOrder, target: str) -> None:
+    def _bring(self, order: FetchOrder, target: str) -> list[str]:
         top, id_ = order.extra.get("workspace"), order.native_id
         if not isinstance(top, str) or not top or not id_.isdecimal():
             raise OutputMissing(
@@ -66,7 +63,7 @@ class RemoteFetcher:
         place = f"{top.rstrip('/')}/{id_}"
         link = Ssh(Host.parse(order.lane.endpoint), str(order.extra.get("ssh_key") or ""))
         with link.stream(_SCRIPT % shlex.quote(place), LONGEST, IDLE) as (out, done):
-            source = _Source(out)
+            source, left_out = _Source(out), list[str]()
             state = source.line()
             if state == b"none":
                 raise OutputMissing(f"{place}: not on {order.lane.endpoint}")
@@ -75,11 +72,12 @@ class RemoteFetcher:
             try:
                 with tarfile.open(fileobj=cast(IO[bytes], source), mode="r|") as archive:
                     for member in archive:
-                        _place(archive, member, target, order.fqid)
+                        left_out += _place(archive, member, target)
             except tarfile.TarError as error:
                 raise TransientError(f"{place}: cut off: {error}") from error
             source.drain()
             done(source.tail)
+        return left_out
 
 
 class _Source:
@@ -104,17 +102,17 @@ class _Source:
             pass
 
 
-def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, target: str, fqid: str) -> None:
-    """One file, which appears whole or not at all."""
+def _place(archive: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> list[str]:
+    """One file, which appears whole or not at all; what was left out."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
     if not parts or member.isdir():
-        return
-    if not member.isreg() or ".." in parts or any(p.startswith(manifest.OURS) for p in parts):
-        _log.warning("job %s: %s is no plain file: not brought", fqid, member.name)
-        return
+        return []
+    if why := members.unfit(member, parts):
+        return [manifest.left_out(member.name, why)]
     path = manifest.spot(target, parts)
     content = archive.extractfile(member)
     assert content is not None
     manifest.put(path, content)
     if (size := os.path.getsize(path)) != member.size:
         raise TransientError(f"{path}: {size} bytes came, {member.size} were to come")
+    return []

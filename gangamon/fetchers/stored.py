@@ -94,7 +94,7 @@ def complete(order: FetchOrder, done: Manifest, slot: Slot) -> Manifest:
         with _one(device) if local else nullcontext():
             _note(target, order.attempt, wanted)
             found = manifest.listing(target, order.roots)
-            return manifest.write(target, order.fqid, order.attempt, found, sums)
+            return manifest.write(target, order.fqid, order.attempt, found, sums, done.left_out)
     except (CredentialMissing, BackendUnreachable) as error:
         raise StorageAway(str(error)) from error
     except OSError as error:

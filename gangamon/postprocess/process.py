@@ -85,6 +85,22 @@ def run(request: Mapping[str, Any], limits: CodeLimits) -> Ended:
         return _watch(process, line, answers, time.monotonic() + limits.seconds)
 
 
+def shell(command: str, limits: CodeLimits) -> tuple[int | None, str]:
+    """Run a line of ``sh``: its exit code (None: its time was over), and the end of what it
+    printed. TransientError if it cannot be started."""
+    descriptor, log = tempfile.mkstemp(prefix="gangamon-shell-")
+    try:
+        ended = run({"words": ["/bin/sh", "-c", command], "log": log}, limits)
+        with open(descriptor, "rb") as file:
+            descriptor = -1
+            file.seek(max(0, os.fstat(file.fileno()).st_size - MOST_OUTPUT))
+            return ended.code, file.read().decode("utf-8", "replace").strip()
+    finally:
+        if descriptor >= 0:
+            os.close(descriptor)
+        os.unlink(log)
+
+
 @cache
 def _sweep(place: str) -> None:
     """Once in each process: what workers that were killed have left there."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from gangamon.domain.command import CheckerSpec, MergerSpec, NotifierSpec
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Scalar
+from gangamon.domain.observation import Put, Scalar
 from gangamon.domain.status import JobStatus
 
 
@@ -16,7 +17,8 @@ from gangamon.domain.status import JobStatus
 class FetchOrder:
     """Bring the outputs of one job to ``target``, its output directory in Ganga's workspace.
 
-    ``roots``: directories outside of which nothing may be written or removed."""
+    ``roots``: directories outside of which nothing may be written or removed. ``restart``: how
+    often the backend itself has started this attempt over."""
 
     fqid: str
     attempt: int
@@ -25,13 +27,17 @@ class FetchOrder:
     extra: Mapping[str, Scalar]
     roots: tuple[str, ...]
     lane: Lane
+    restart: int = 0
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What lies in an output directory after a fetch: (relative path, bytes, checksum)."""
+    """What lies in an output directory after a fetch: (relative path, bytes, checksum).
+
+    ``left_out``: what the job made and is not brought, and why, a line each, for people."""
 
     files: tuple[tuple[str, int, str], ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def bytes(self) -> int:
@@ -69,6 +75,30 @@ class Fetcher(Protocol):
 
     def fetch(self, order: FetchOrder) -> Manifest:
         """Raises TransientError to be tried again, PermanentError (OutputMissing) to give up."""
+        ...
+
+
+@dataclass(frozen=True)
+class Placed:
+    """``manifest``: what lies in the output directory after ``puts`` were taken out of it."""
+
+    manifest: Manifest
+    puts: tuple[Put, ...] = ()
+
+
+class Putter(Protocol):
+    """Puts outputs on storage that stock Ganga puts from the session. Running twice changes
+    nothing."""
+
+    def put(
+        self,
+        order: FetchOrder,
+        fetch: Callable[[], Manifest],
+        slot: Callable[[str], AbstractContextManager[object]],
+    ) -> Placed:
+        """``fetch``: brings the outputs; called unless an earlier call has begun to put them, for
+        they may be gone from where they came. ``slot``: of an endpoint, for as long as one puts
+        there. Raises what ``fetch`` does, PutFailed, StorageAway, PutRefused, BadInput."""
         ...
 
 

@@ -35,6 +35,19 @@ class Brought:
 
 
 @dataclass(frozen=True)
+class Merging:
+    """How far a master's merge is. ``bytes``: merged, hidden still; ``files``, ``whole``: how many,
+    and how many bytes, go in (0: not known yet); ``seconds``: in which the bytes above ``first``
+    came."""
+
+    bytes: int = 0
+    files: int = 0
+    whole: int = 0
+    first: int = 0
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class Master:
     """A master job's record. ``phase``: open, merge, check, notify, done. ``counts``: subjobs by
     status (a job that was not split counts as its own only subjob). ``wish``: seconds between two
@@ -59,6 +72,7 @@ class Master:
     observe: bool = False
     notifiers: tuple[NotifierSpec, ...] = ()
     brought: Brought = field(default_factory=Brought)
+    merging: Merging = field(default_factory=Merging)
 
     def output(self, sub: int) -> str:
         """The output directory of a subjob, or of the job itself (sub < 0)."""

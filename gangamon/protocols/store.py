@@ -207,6 +207,13 @@ class JobStore(Protocol):
         """Note where a merge grows while jobs run, for its removal if the master is withdrawn."""
         ...
 
+    def note_merging(
+        self, token: str, member: str, master: Master, done: int, whole: Written
+    ) -> None:
+        """Note for those who watch how many bytes are merged, and (NOTHING: that is not known) of
+        what. Forgotten with the merge's end. Raises LeaseLost."""
+        ...
+
     def woken(self, owner: str, repository: str, master: int) -> tuple[str, int]:
         """What was noted, '' if nothing was, or the merge has ended; and how many fetches have
         woken the member of the grow queue that is in hand."""

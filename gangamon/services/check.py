@@ -35,7 +35,7 @@ class Check(MasterStage):
         self._verify = verify
         self._checker = checker
 
-    def work(self, master: Master) -> Mapping[str, Any]:
+    def work(self, master: Master, token: str, member: str) -> Mapping[str, Any]:
         merged = master.results.get("merge", {}).get("mergers", [])
         made = any(result["files"] for result in merged)
         problems = self._verify(master.output(UNSPLIT)) if made else []

@@ -26,6 +26,8 @@ from gangamon.protocols import (
     Manifest,
     Master,
     Notifier,
+    Placed,
+    Putter,
     Written,
 )
 from gangamon.services.checks import run_checks
@@ -70,6 +72,7 @@ class Fetch:
         notifier: Callable[[str], Notifier] | None = None,
         stored: Stored | None = None,
         storage_slots: int = 32,
+        putter: Putter | None = None,
     ) -> None:
         self._store = store
         self._keeper = keeper
@@ -82,6 +85,7 @@ class Fetch:
         self._notifier = notifier
         self._stored = stored
         self._storage_slots = storage_slots
+        self._putter = putter
 
     def run(self, token: str, worker: str) -> int:
         """Jobs that reached their final status."""
@@ -141,27 +145,48 @@ class Fetch:
             extra=wanted.spec.extra,
             roots=master.roots,
             lane=master.lane,
+            restart=wanted.job.restart,
         )
         try:
-            manifest = self._fetcher(master.lane.backend).fetch(order)
-            if self._stored is not None:
-                manifest = self._stored(order, manifest, lambda name: self._seat(claim, name))
-            checks = self._checks(wanted)
-            return Fetched(True, files=len(manifest.files), bytes=manifest.bytes, checks=checks)
+            placed = self._bring(claim, wanted, order)
+            manifest = placed.manifest
+            return Fetched(
+                True,
+                files=len(manifest.files),
+                bytes=manifest.bytes,
+                checks=self._checks(wanted),
+                left_out=manifest.left_out,
+                puts=placed.puts,
+            )
         except LeaseLost:
             raise
         except PermanentError as error:
-            return Fetched(False, str(error))
+            return Fetched(False, str(error), puts=getattr(error, "puts", ()))
         except Exception as error:
             if not isinstance(error, TransientError):
                 log.exception("fetch of %s: the fetcher failed", order.fqid)
             tries = self._store.tries(claim.queue, member) + 1
             if tries >= self._attempts and not isinstance(error, StorageAway):
-                return Fetched(False, f"given up after {tries} tries: {error}")
+                reason = f"given up after {tries} tries: {error}"
+                return Fetched(False, reason, puts=getattr(error, "puts", ()))
             wait = min(RETRY_CAP, RETRY_BASE * 2 ** min(tries - 1, 10)) * (0.5 + random.random())
             log.warning("fetch of %s put off for %.0f s: %s", order.fqid, wait, error)
             self._store.postpone(claim.token, claim.queue, member, wait, str(error))
             return None
+
+    def _bring(self, claim: Claim, wanted: Fetchable, order: FetchOrder) -> Placed:
+        """Outputs of a job that failed are not put on storage, as in Ganga."""
+
+        def slot(endpoint: str) -> AbstractContextManager[object]:
+            return self._seat(claim, endpoint)
+
+        def fetch() -> Manifest:
+            manifest = self._fetcher(order.lane.backend).fetch(order)
+            return manifest if self._stored is None else self._stored(order, manifest, slot)
+
+        if self._putter is None or wanted.job.verdict is not JobStatus.COMPLETED:
+            return Placed(fetch())
+        return self._putter.put(order, fetch, slot)
 
     @contextmanager
     def _seat(self, claim: Claim, endpoint: str) -> Iterator[None]:

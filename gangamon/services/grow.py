@@ -20,6 +20,7 @@ from gangamon.protocols import Growing, JobStore, Master, PostProcessor
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.merge import order
 from gangamon.services.mode import given_back
+from gangamon.services.progress import Progress
 
 log = logging.getLogger(__name__)
 
@@ -40,11 +41,13 @@ class Grow:
         keeper: LeaseKeeper,
         merger: Callable[[str], PostProcessor],
         forget: Callable[[str], None],
+        progress: Progress | None = None,
     ) -> None:
         self._store = store
         self._keeper = keeper
         self._merger = merger
         self._remove = forget
+        self._progress = progress
 
     def every(self, master: Master) -> float | None:
         """Seconds after a fetch in which a slice of this master is due; None: it cannot grow."""
@@ -75,6 +78,8 @@ class Grow:
         if master is not None and master.phase == "open" and not given_back(master.roots):
             try:
                 wait = 0.0 if self._slice(master, place) else None
+                if self._progress is not None:
+                    self._progress.note(token, member, master, place)
             except DiskFull as error:
                 log.warning("no room to merge job %s while it runs: %s", number, error)
                 wait = TROUBLE

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from gangamon.domain.command import UNSPLIT, MergerSpec
@@ -12,6 +13,7 @@ from gangamon.errors import LeftToSession, PermanentError
 from gangamon.protocols import JobStore, Master, MergeOrder, PostProcessor, Written
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
+from gangamon.services.progress import Progress
 from gangamon.services.stages import MasterStage
 
 
@@ -43,9 +45,11 @@ class Merge(MasterStage):
         keeper: LeaseKeeper,
         dispatcher: Dispatcher,
         merger: Callable[[str], PostProcessor],
+        progress: Progress | None = None,
     ) -> None:
         super().__init__(store, keeper, dispatcher)
         self._merger = merger
+        self._progress = progress
 
     def failure(self, master: Master, reason: str) -> Mapping[str, Any]:
         results = [
@@ -60,7 +64,7 @@ class Merge(MasterStage):
             sum(len(one["files"]) for one in merged), sum(one.get("bytes", 0) for one in merged)
         )
 
-    def work(self, master: Master) -> Mapping[str, Any]:
+    def work(self, master: Master, token: str, member: str) -> Mapping[str, Any]:
         if not master.mergers:
             return {"ok": True, "mergers": []}
         states = self.store.states(master)
@@ -71,7 +75,12 @@ class Merge(MasterStage):
             result: dict[str, Any] = {"kind": spec.kind, "ok": True, "reason": "", "files": []}
             given = order(master, spec, states)
             try:
-                made = self._merger(spec.kind).run(given)
+                merger = self._merger(spec.kind)
+                watched: AbstractContextManager[None] = nullcontext()
+                if self._progress is not None:
+                    watched = self._progress.watching(token, member, master, given)
+                with watched:
+                    made = merger.run(given)
                 result.update(files=[name for name, _, _ in made.files], bytes=made.bytes)
             except LeftToSession as error:
                 left = {"ok": True, "reason": str(error), "files": [], "left": True}

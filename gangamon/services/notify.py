@@ -55,7 +55,7 @@ class Notify(MasterStage):
         self._webhook = webhook
         self._notifier = notifier
 
-    def work(self, master: Master) -> Mapping[str, Any]:
+    def work(self, master: Master, token: str, member: str) -> Mapping[str, Any]:
         result: dict[str, Any] = {"ok": True, "told": False}
         status = verdict(master, master.results)
         if self._notifier is not None and master.notifiers and _decided(master):

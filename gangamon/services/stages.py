@@ -41,8 +41,8 @@ class MasterStage(ABC):
         self._dispatcher = dispatcher
 
     @abstractmethod
-    def work(self, master: Master) -> Mapping[str, Any]:
-        """Do it; the result, as json. TransientError: later again."""
+    def work(self, master: Master, token: str, member: str) -> Mapping[str, Any]:
+        """Do it, for this member of the claim; the result, as json. TransientError: later again."""
 
     def written(self, result: Mapping[str, Any]) -> Written:
         """What a result says that ``work`` has written."""
@@ -81,7 +81,7 @@ class MasterStage(ABC):
             self.store.postpone(token, queue, member, wait)
             return 0
         try:
-            result = self.work(master)
+            result = self.work(master, token, member)
         except Exception as error:
             tries = self.store.tries(queue, member) + 1
             if not isinstance(error, TransientError):

@@ -11,9 +11,9 @@ from typing import Any, cast
 from gangamon.domain.command import CheckerSpec, JobSpec, MergerSpec, NotifierSpec
 from gangamon.domain.job import BLANK, Entry, Evidence, Job, decode_state
 from gangamon.domain.lane import Lane
-from gangamon.domain.observation import Check, Scalar
+from gangamon.domain.observation import Check, Put, Scalar
 from gangamon.domain.status import JobStatus
-from gangamon.protocols import Brought, Master
+from gangamon.protocols import Brought, Master, Merging
 
 
 def _encoder() -> Callable[[object], str]:
@@ -78,6 +78,10 @@ def dump_facts(job: Job, attributes: str) -> str:
         facts["ev"] = _evidence(job.evidence, job.native_status)
     if job.checks:
         facts["ck"] = [asdict(check) for check in job.checks]
+    if job.left_out:
+        facts["lo"] = list(job.left_out)
+    if job.puts:
+        facts["pu"] = _puts(job)
     rest = dumps(facts)[1:]
     entries = ",".join(
         [_dump_entry(e.attempt, e.restart, e.status, e.at, e.source) for e in job.history]
@@ -115,6 +119,10 @@ def load_job(fqid: str, state: str, facts: Mapping[str, Any]) -> Job:
             fields["evidence"] = Evidence(**{"native_status": facts.get("ns", ""), **value})
         elif key == "ck":
             fields["checks"] = tuple([Check(**check) for check in value])
+        elif key == "lo":
+            fields["left_out"] = tuple(value)
+        elif key == "pu":
+            fields["puts"] = load_puts(value)
         elif key in _LOADED:
             fields[_LOADED[key]] = value
     return BLANK.but(**fields)
@@ -128,12 +136,28 @@ def _entry(attempt: int, restart: int, status: str, at: float, source: str) -> E
 
 def dump_update(sub: int, job: Job, attributes: str) -> str:
     """One job of an update: [sub, attempt, restart, status, attributes, ended at, started at], and
-    the checks, if there were any. ``attributes`` as in ``dump_facts``."""
+    the checks and the puts, up to the last of which there were any. ``attributes`` as in
+    ``dump_facts``."""
     times = "null,null"
     if job.evidence:
         times = dumps([job.evidence.ended_at, job.evidence.started_at])[1:-1]
-    checks = f",{dumps([asdict(check) for check in job.checks])}" if job.checks else ""
-    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{checks}]'
+    more = ""
+    if job.checks or job.puts:
+        more = f",{dumps([asdict(check) for check in job.checks])}"
+    if job.puts:
+        more += f",{dumps(_puts(job))}"
+    return f'[{sub},{job.attempt},{job.restart},"{job.status.value}",{attributes},{times}{more}]'
+
+
+def _puts(job: Job) -> list[Any]:
+    return [[put.number, put.files, put.reason] for put in job.puts]
+
+
+def load_puts(body: Iterable[Sequence[Any]]) -> tuple[Put, ...]:
+    return tuple(
+        Put(number, tuple((name, place) for name, place in files), reason)
+        for number, files, reason in body
+    )
 
 
 def dump_note(sub: int, job: Job, told: Mapping[str, Scalar]) -> str:
@@ -190,7 +214,16 @@ def load_master(
         observe=fields.get("observe", "") == "1",
         notifiers=tuple(NotifierSpec(**one) for one in json.loads(fields.get("notifiers", "[]"))),
         brought=_brought(fields),
+        merging=_merging(fields),
     )
+
+
+def _merging(fields: Mapping[str, str]) -> Merging:
+    done, files, whole, first, since, until = (
+        int(fields.get(f"g:{name}", 0))
+        for name in ("bytes", "files", "whole", "first", "since", "until")
+    )
+    return Merging(done, files, whole, first, (until - since) / 1000)
 
 
 def _brought(fields: Mapping[str, str]) -> Brought:

@@ -1,9 +1,9 @@
-"""Merges that grow while jobs run: where they lie, when the next slice is due."""
+"""Merges: where they grow while jobs run, when the next slice is due, how far they are."""
 
 from __future__ import annotations
 
 from gangamon.errors import LeaseLost
-from gangamon.protocols import Master
+from gangamon.protocols import Master, Written
 from gangamon.store.base import StoreBase
 from gangamon.store.connection import translated
 
@@ -12,12 +12,21 @@ LATER = 5.0
 
 
 class Growth(StoreBase):
-    """See ``protocols.JobStore``: growing, woken, grown."""
+    """See ``protocols.JobStore``: growing, note_merging, woken, grown."""
 
     def growing(self, master: Master, target: str) -> None:
         name = f"{master.owner}:{master.repository}:{master.id}"
         with translated(self.url):
             self._redis.hset(self.keys.of("grown", master.owner), name, target)
+
+    def note_merging(
+        self, token: str, member: str, master: Master, done: int, whole: Written
+    ) -> None:
+        claim = self.keys.of("claim", token)
+        base = self.keys.master(master.owner, master.repository, master.id)
+        given: list[str | int | float] = [token, member, done, whole.files, whole.bytes]
+        if self._run("merging", [claim, base], given) == -1:
+            raise LeaseLost(f"claim {token} no longer holds {member}")
 
     def woken(self, owner: str, repository: str, master: int) -> tuple[str, int]:
         with translated(self.url):

@@ -18,7 +18,8 @@
     P:ended                  sorted set: O:R:M -> when the master ended, ms
     P:turn:WHAT              string: held for as long as nobody else need do WHAT (prune, compact)
     P:m:O:R:M                hash: the master's record; n:STATUS counters, r:STAGE results, grow;
-                             f:jobs, f:files, f:bytes brought, f:since, f:until, ms
+                             f:jobs, f:files, f:bytes brought, f:since, f:until, ms; of a merge
+                             under way g:bytes of g:whole, of g:files, g:first at g:since, g:until
     P:m:O:R:M:spec           hash: sub -> json of what was enqueued
     P:m:O:R:M:batch          hash: sub -> number of the batch it is asked in
     P:m:O:R:M:state          hash: sub -> state (attempt.restart.rank:status), compared and swapped

@@ -24,6 +24,7 @@ VERBS = (
     "commit_stage",
     "count",
     "grown",
+    "merging",
     "pause",
     "postpone",
     "prune",

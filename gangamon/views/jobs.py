@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from gangamon.client import Client
 
 
+#: Files that are named of one of a job's outputs.
+MOST = 20
+
+
 def parse(text: str) -> tuple[int, int]:
     """(master, sub) of ``42`` or ``42.7``; sub is -1 without one. BadInput."""
     master, dot, sub = text.partition(".")
@@ -102,6 +106,7 @@ def as_dict(master: Master) -> dict[str, Any]:
         "subjobs": {s.value: master.counts.get(s, 0) for s in JobStatus},
         "results": master.results,
         "fetched": {**asdict(master.brought), "left": left(master)},
+        "merging": {**asdict(master.merging), "left": merge_left(master)},
     }
 
 
@@ -111,7 +116,7 @@ def line(master: Master) -> str:
     counts = ", ".join(f"{n} {s}" for s in JobStatus if (n := master.counts.get(s, 0)))
     state = str(master.status or (master.phase if master.phase != "open" else ""))
     name = f" {master.name}" if master.name else ""
-    told = fetched(master)
+    told = "; ".join(part for part in (fetched(master), merging(master)) if part)
     return (
         f"job {master.id}{name} {bar(done, master.total)} {done}/{master.total} "
         f"{counts}{': ' + state if state else ''}{' (only observed)' if master.observe else ''}"
@@ -125,6 +130,26 @@ def fetched(master: Master) -> str:
     if not brought.files:
         return ""
     told = f"{count(brought.files, 'file')}, {size(brought.bytes)} fetched"
+    return told if ahead is None else f"{told}, all in {seconds(ahead)}"
+
+
+def merge_left(master: Master) -> float | None:
+    """Seconds until all is merged, if it goes on as until now; None: that is not known."""
+    found = master.merging
+    gained = found.bytes - found.first
+    if not found.whole or gained <= 0 or found.bytes >= found.whole:
+        return None
+    return (found.whole - found.bytes) * found.seconds / gained
+
+
+def merging(master: Master) -> str:
+    """``1.2 GiB of 3 GiB, 10000 files merged, all in 20.0 s``; '' where none is under way."""
+    found, ahead = master.merging, merge_left(master)
+    if not found.bytes:
+        return ""
+    if not found.whole:
+        return f"{size(found.bytes)} merged while it runs"
+    told = f"{size(found.bytes)} of {size(found.whole)}, {count(found.files, 'file')} merged"
     return told if ahead is None else f"{told}, all in {seconds(ahead)}"
 
 
@@ -143,6 +168,8 @@ def story(job: Job) -> dict[str, Any]:
         "absences": job.absences,
         "evidence": vars(evidence) if evidence else None,
         "checks": [asdict(check) for check in job.checks],
+        "left_out": list(job.left_out),
+        "puts": [asdict(put) for put in job.puts],
         "history": [
             {"attempt": e.attempt, "restart": e.restart, "status": e.status.value, "at": e.at,
              "source": e.source}
@@ -170,6 +197,13 @@ def tell(job: Job) -> list[str]:
     for check in job.checks:
         said = "passed" if check.ok and not check.error else check.error or "failed"
         lines.append(f"  {check.kind}: {said}")
+    lines += [f"  left out of its outputs: {one}" for one in job.left_out]
+    for put in job.puts:
+        lines += [f"  put on storage: {name}: {place}" for name, place in put.files[:MOST]]
+        if len(put.files) > MOST:
+            lines.append(f"  put on storage: and {len(put.files) - MOST} more")
+        if put.reason:
+            lines.append(f"  not put on storage: {put.reason}")
     for entry in job.history:
         restart = f".{entry.restart}" if entry.restart else ""
         when = _time(entry.at) if entry.at else "when enqueued"

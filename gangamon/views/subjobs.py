@@ -64,12 +64,12 @@ class _Fact:
 
 
 def reason_of(job: Job) -> str:
-    """Why it is not well, in one line; '' if nothing says so."""
+    """Why it is not well, or not all of its outputs are here: one line, '' if nothing says so."""
     for check in job.checks:
         if not check.ok:
             return f"{check.kind}: {check.reason or 'failed'}"
     if job.evidence is None or job.status is JobStatus.COMPLETED:
-        return ""
+        return f"left out of its outputs: {'; '.join(job.left_out)}" if job.left_out else ""
     return job.evidence.reason or job.evidence.native_status
 
 

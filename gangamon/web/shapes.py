@@ -8,6 +8,27 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 
+class Fetched(BaseModel):
+    """Outputs that are here, of all attempts."""
+
+    jobs: int
+    files: int
+    bytes: int
+    seconds: float = Field(description="from the first job's to the last one's")
+    left: float | None = Field(description="seconds until all are here, at that pace")
+
+
+class Merging(BaseModel):
+    """A merge that is under way; all 0 where none is."""
+
+    bytes: int = Field(description="merged, and not shown yet")
+    files: int = Field(description="that go in; 0: not known yet")
+    whole: int = Field(description="bytes that go in; 0: not known yet")
+    first: int = Field(description="bytes that were merged when this was looked at first")
+    seconds: float = Field(description="since then")
+    left: float | None = Field(description="seconds until all is merged, at that pace")
+
+
 class Row(BaseModel):
     """A master job. ``subjobs``: how many by status."""
 
@@ -23,6 +44,8 @@ class Row(BaseModel):
     total: int
     subjobs: dict[str, int]
     done: int
+    fetched: Fetched
+    merging: Merging
 
 
 class Overview(BaseModel):
@@ -82,6 +105,7 @@ class Story(BaseModel):
     evidence: dict[str, Any] | None
     history: list[dict[str, Any]]
     checks: list[dict[str, Any]]
+    left_out: list[str] = Field(description="outputs that were not brought, and why")
     why: list[str]
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from gangamon import fetchers, postprocess, settings
 from gangamon.client import Client
-from gangamon.domain.command import MergerSpec, Refresh
+from gangamon.domain.command import UNSPLIT, MergerSpec, Refresh
 from gangamon.domain.status import JobStatus
 from gangamon.errors import DiskFull, StoreUnavailable
 from gangamon.fetchers import storage
@@ -24,12 +24,13 @@ from gangamon.services.check import Check
 from gangamon.services.fetch import Fetch
 from gangamon.services.grow import Grow
 from gangamon.services.merge import Merge
+from gangamon.views.text import count
 from tests.support.backend import DONE, RUNNING
 from tests.support.commands import OWNER, REPOSITORY, enqueue, register, the_master
 from tests.support.filestore import filestore
 from tests.support.growing import GrowRig, begun
 from tests.support.redis import PrivateRedis
-from tests.support.rig import CHECK, FETCH, MERGE, POLL, Rig
+from tests.support.rig import CHECK, FETCH, MERGE, POLL, Rig, why
 from tests.support.waiting import until
 
 SIZE = 4 << 20
@@ -116,6 +117,9 @@ def test_a_merge_that_does_not_fit_waits(disk: Disk) -> None:
         assert rig.merge.run(rig.claim(MERGE).token, "w1") == 0
         assert files(disk.path) == before
         assert rig.store.tries(MERGE, f"{OWNER}:{REPOSITORY}:7@1") == tries
+        told = why(rig, disk.path.parent, UNSPLIT)
+        assert f"put off {count(tries, 'time')}, the last one for: " in told
+        assert "No space left on device" in told
     assert the_master(rig.store).phase == "merge"
     disk.free()
     rig.hurry(MERGE)
@@ -168,6 +172,7 @@ def test_a_fetch_on_a_full_disk_waits(disk: Disk) -> None:
         rig.hurry(FETCH)
         assert rig.fetch.run(rig.claim(FETCH).token, "w1") == 0
         assert files(disk.path) == before
+        assert "No space left on device" in why(rig, disk.path.parent)
     assert rig.statuses() == [JobStatus.COMPLETING] * 2
     disk.free()
     rig.fetch_all()

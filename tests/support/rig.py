@@ -31,6 +31,7 @@ from gangamon.services.tick import Tick
 from gangamon.store.inbox import ClientStore
 from gangamon.store.journal import FileJournal
 from gangamon.store.redis import RedisStore
+from gangamon.views import jobs as views
 from tests.support.backend import (
     ScriptedBackend,
     ScriptedFetcher,
@@ -247,3 +248,11 @@ def client_of(rig: Rig, folder: Path) -> Client:
     made = Client(settings.load(environ))
     made._store = ClientStore(nowhere, "gm", connection=rig.redis)
     return made
+
+
+def why(rig: Rig, folder: Path, sub: int = 0) -> str:
+    """What ``gangamon why`` prints of a subjob, or (-1) of the master."""
+    client = client_of(rig, folder)
+    found = views.look(client, REPOSITORY, 7, sub)
+    assert found is not None
+    return "\n".join(views.why(client, found))

@@ -36,7 +36,7 @@ def order(top: Path) -> FetchOrder:
 def test_what_becomes_of_errors(tmp_path: Path, error: Exception, kind: type[Exception]) -> None:
     (tmp_path / "41").mkdir()
 
-    def bring(order: FetchOrder, target: str) -> None:
+    def bring(order: FetchOrder, target: str) -> list[str]:
         raise error
 
     with pytest.raises(kind) as caught:
@@ -48,15 +48,17 @@ def test_brought_once(tmp_path: Path) -> None:
     """Into a directory that is made, unless nothing is where it is to be."""
     times = []
 
-    def bring(order: FetchOrder, target: str) -> None:
+    def bring(order: FetchOrder, target: str) -> list[str]:
         times.append(target)
         Path(target, "out").write_text("hello\n")
+        return ["'../up': leads out"]
 
     with pytest.raises(StorageAway, match="empty"):
         brought(order(tmp_path), bring)
     (tmp_path / "41").mkdir()
     first = brought(order(tmp_path), bring)
     assert [path for path, _, _ in first.files] == ["out"]
+    assert first.left_out == ("'../up': leads out",)
     assert brought(order(tmp_path), bring) == first
     assert len(times) == 1
     with pytest.raises(BadInput):

@@ -8,7 +8,7 @@ import pytest
 
 from gangamon.domain.command import CheckerSpec, MergerSpec
 from gangamon.domain.job import Entry, Evidence, Job
-from gangamon.domain.observation import Check
+from gangamon.domain.observation import Check, Put
 from gangamon.domain.status import JobStatus
 from gangamon.store import codec
 from gangamon.testing import factories
@@ -58,6 +58,8 @@ def test_every_field_comes_back() -> None:
             Entry(2, 1, JobStatus.COMPLETING, 2.5, 'a"b'),
         ),
         checks=(Check("A", "ab", False, 'a "reason"'), Check("B", "cd", True, "", "no\n")),
+        left_out=("'../x': leads out", "'y': a link"),
+        puts=(Put(0, (("a", "/eos/a"), ("b", "/eos/b"))), Put(2, (), 'no "room"')),
         told_at=3.5,
     )
     plain = vars(Job("", 1, JobStatus.SUBMITTING))

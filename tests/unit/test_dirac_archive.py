@@ -51,6 +51,11 @@ def make(tmp_path: Path) -> Make:
     return made
 
 
+def named(left_out: list[str]) -> list[str]:
+    """Of lines of a manifest, of which each says why."""
+    return [line.partition("': ")[0].removeprefix("'") for line in left_out]
+
+
 def everything(folder: Path) -> set[str]:
     return {str(p.relative_to(folder)) for p in folder.rglob("*")}
 
@@ -85,7 +90,7 @@ def test_nothing_leaves_the_directory(make: Make, target: Path) -> None:
         member("sub/.gangamon-x/y"),
     ]
     names = [info.name for info, _ in bad]
-    left_out = archive.unpack(make(member("good"), *bad, member("last")), str(target))
+    left_out = named(archive.unpack(make(member("good"), *bad, member("last")), str(target)))
     # The link was not made, so that what goes through it is a file of a plain directory.
     assert left_out == [name for name in names if name != "link/through"]
     assert everything(target.parent) == {
@@ -100,9 +105,8 @@ def test_links_that_are_there_already(make: Make, target: Path) -> None:
     (outside / "kept").write_text("kept")
     (target / "sub").symlink_to(outside)
     (target / "file").symlink_to(outside / "kept")
-    assert archive.unpack(make(member("sub/new"), member("file", b"new")), str(target)) == [
-        "sub/new"
-    ]
+    left_out = archive.unpack(make(member("sub/new"), member("file", b"new")), str(target))
+    assert named(left_out) == ["sub/new"]
     assert everything(outside) == {"kept"}
     assert (outside / "kept").read_text() == "kept"
     assert (target / "file").read_bytes() == b"new"
@@ -112,7 +116,9 @@ def test_links_that_are_there_already(make: Make, target: Path) -> None:
 def test_a_file_where_a_directory_is(make: Make, target: Path) -> None:
     (target / "sub").mkdir()
     (target / "file").write_text("old")
-    left_out = archive.unpack(make(member("sub"), member("file/x"), member("y")), str(target))
+    left_out = named(
+        archive.unpack(make(member("sub"), member("file/x"), member("y")), str(target))
+    )
     assert left_out == ["sub", "file/x"]
     assert (target / "y").exists()
 

@@ -8,7 +8,7 @@ from typing import Any
 from GangaCore.GPIDev.Base.Proxy import getName
 from GangaCore.Utility.util import hostname as ganga_hostname
 
-from gangamon.adapter.handover import storage_files
+from gangamon.adapter.handover import puts, storage_files
 from gangamon.adapter.handover.kinds import KINDS, Kind
 from gangamon.adapter.watch.reader import workspace
 from gangamon.adapter.watch.watched import Watched
@@ -48,7 +48,7 @@ def job_spec(watched: Watched, master: Any, job: Any, sub: int, attempt: int) ->
     handed = kind.hand(watched, master, job, sub, attempt)
     if handed is None:
         return None
-    extra = {**handed.extra, **storage_files.extra(job)}
+    extra = {**handed.extra, **storage_files.extra(job), **puts.extra(job)}
     return JobSpec(sub, attempt, JobStatus(job.status), handed.native_id, extra)
 
 

@@ -262,6 +262,7 @@ def _of_service(found: views.Found, sub: int | None) -> dict[str, Any]:
     return {
         **{name: told[name] for name in ("status", "phase", "total")},
         **({"fetched": told["fetched"]} if found.master.brought.jobs else {}),
+        **({"merging": told["merging"]} if found.master.merging.bytes else {}),
         "job": str(told["job"]),
         "done": views.over(found.master),
         "counts": {status: count for status, count in told["subjobs"].items() if count},

@@ -65,9 +65,15 @@ def ahead(figures: Figures, master: Master | None) -> str:
     if master.status is not None:
         return f"the service: {master.status}"
     if master.phase != "open":
-        return f"the service: {master.phase}"
+        return "; ".join(
+            part for part in (f"the service: {master.phase}", jobs.merging(master)) if part
+        )
     done = jobs.over(master)
-    told = [f"the service: {done} ended" if done > figures.done else "", jobs.fetched(master)]
+    told = [
+        f"the service: {done} ended" if done > figures.done else "",
+        jobs.fetched(master),
+        jobs.merging(master),
+    ]
     return "; ".join(part for part in told if part)
 
 

@@ -15,6 +15,7 @@ from gangamon.adapter.handover.processors import check_verdicts, told
 from gangamon.adapter.repository.backlog import Backlog
 from gangamon.adapter.repository.flush import patch
 from gangamon.adapter.repository.writer import Writer
+from gangamon.adapter.show import placed
 from gangamon.adapter.show.times import master_times, stamp
 from gangamon.adapter.show.verdicts import verdicts
 from gangamon.adapter.watch.reader import Gone, Reader, Subjobs
@@ -22,7 +23,7 @@ from gangamon.adapter.watch.watched import POLLED, Watched
 from gangamon.client import JobUpdate
 from gangamon.domain.command import UNSPLIT
 from gangamon.domain.job import Version
-from gangamon.domain.observation import Check
+from gangamon.domain.observation import Check, Put
 from gangamon.domain.rollup import rollup
 from gangamon.domain.status import FINAL, RANK, JobStatus
 
@@ -226,6 +227,10 @@ def transition(job: Any, update: Any) -> None:
             # It was checked because it would be completed: Ganga's transition makes the same of it.
             said += check_verdicts(job, update.checks, update.sub)
             new = "completed"
+        if new == "completed":
+            said += placed.verdicts_of(job, update.puts)
+        else:
+            placed.failed(job, update.puts)
         with verdicts.holding(said):
             job.updateStatus(new, update_master=False)
     elif job.master is None:
@@ -259,7 +264,10 @@ def _attributes(job: Any, attributes: Any) -> None:
             setattr(backend, name, value)
 
 
-def made(status: str, checks: Sequence[Any] = (), **fields: Any) -> JobUpdate:
+def made(
+    status: str, checks: Sequence[Any] = (), puts: Sequence[Any] = (), **fields: Any
+) -> JobUpdate:
     """An update from its fields, as ``dataclasses.asdict`` gives them."""
     said = tuple(Check(**check) for check in checks)
-    return JobUpdate(status=JobStatus(status), checks=said, **fields)
+    put = tuple(Put(p["number"], tuple(map(tuple, p["files"])), p["reason"]) for p in puts)
+    return JobUpdate(status=JobStatus(status), checks=said, puts=put, **fields)

@@ -8,6 +8,7 @@ from typing import Any
 from GangaCore.Utility.logging import getLogger
 
 from gangamon.adapter.handover.processors import check_verdicts, merge_verdicts, told
+from gangamon.adapter.show import placed
 from gangamon.adapter.show.applier import Applier
 from gangamon.adapter.show.times import master_times
 from gangamon.adapter.show.verdicts import verdicts
@@ -51,6 +52,11 @@ class Finisher:
             *merge_verdicts(master, merges),
             *check_verdicts(master, checks, UNSPLIT),
         ]
+        own = view.jobs.get(UNSPLIT)
+        if own is not None and own.status is JobStatus.FAILED:
+            placed.failed(master, own.puts)
+        elif own is not None:
+            given += placed.verdicts_of(master, own.puts)
         for problem in checked.get("problems", ()):
             logger.error("job %s: %s", watched.id, problem)
         failed = any(not verdict.ok for _, verdict in given) or any(not c.ok for c in checks)

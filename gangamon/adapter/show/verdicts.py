@@ -1,4 +1,5 @@
-"""What the service's postprocessors said about the job whose final transition is being applied."""
+"""What the service has done for the job whose final transition is being applied: what its
+postprocessors said, and where its outputs were put."""
 
 from __future__ import annotations
 
@@ -12,12 +13,14 @@ from typing import Any
 @dataclass(frozen=True)
 class Verdict:
     """``reason`` is what Ganga would have logged. ``error``: what Ganga's own would have raised.
-    ``told``: the status that a notifier has told of."""
+    ``told``: the status that a notifier has told of. ``put``: (name, location) of the files that
+    an output file of the job stands for on its storage."""
 
     ok: bool
     reason: str = ""
     error: str = ""
     told: str = ""
+    put: tuple[tuple[str, str], ...] = ()
 
 
 class Verdicts(threading.local):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import bz2
 import contextlib
+import errno
 import glob
 import gzip
 import io
@@ -16,7 +17,7 @@ from collections.abc import Callable, Iterator
 from typing import IO, Any, cast
 
 from gangamon.errors import OutputMissing, TransientError
-from gangamon.fetchers import manifest
+from gangamon.fetchers import manifest, members
 
 #: Bytes and files of a whole archive: a sandbox of DIRAC has 10 MiB packed, an oversized one more.
 MOST_BYTES = 2 * 1024**3
@@ -50,8 +51,8 @@ _PACKERS: tuple[tuple[bytes, Callable[..., Any]], ...] = (
 
 def unpack(path: str, target: str) -> list[str]:
     """Put the files of a tar archive (plain, or by bzip2, gzip, xz, zstandard) under ``target``
-    (without links in it), each whole or not at all; what was left out: links, devices, names that
-    lead elsewhere, and our own.
+    (without links in it), each whole or not at all; what was left out (``manifest.left_out``):
+    links, devices, names that lead elsewhere, and our own.
 
     Raises OutputMissing if there is too much in it, TransientError if it is damaged (it may have
     been cut off on its way), DiskFull, OSError. Writes a plain copy beside ``path``.
@@ -64,8 +65,8 @@ def unpack(path: str, target: str) -> list[str]:
                 pass  # too many are known before the first is put
         with _opened(plain) as tar:
             for member in _members(tar):
-                if not _put(tar, member, target):
-                    left_out.append(member.name[:200])
+                if why := _put(tar, member, target):
+                    left_out.append(manifest.left_out(member.name, why))
     except (tarfile.TarError, EOFError, ValueError) as error:
         raise TransientError(f"output sandbox: {error}") from error
     return left_out
@@ -97,19 +98,18 @@ def _members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
         yield member
 
 
-def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> bool:
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> str:
+    """Why it was not, '' if it was."""
     parts = [part for part in member.name.split("/") if part not in ("", ".")]
+    if why := members.unfit(member, parts):
+        return why
     if not parts:
-        return member.isdir()  # the directory itself
-    lost = member.name.startswith("/") or ".." in parts or "\0" in member.name
-    if lost or any(part.startswith(manifest.OURS) for part in parts):
-        return False
-    if not (member.isreg() or member.isdir()) or member.sparse is not None:
-        return False
+        return "" if member.isdir() else "a file without a name"
     folder = os.path.join(target, *(parts if member.isdir() else parts[:-1]))
-    # A link that stands in the directory already may lead out of it.
-    if os.path.realpath(folder) != folder or os.path.isdir(os.path.join(folder, parts[-1])):
-        return member.isdir()
+    if os.path.realpath(folder) != folder:
+        return "" if member.isdir() else "there is a link in its way, which may lead elsewhere"
+    if member.isreg() and os.path.isdir(os.path.join(folder, parts[-1])):
+        return "a directory has its name"
     try:
         os.makedirs(folder, exist_ok=True)
         if member.isreg():
@@ -120,8 +120,12 @@ def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, target: str) -> bool:
             if member.mode & 0o100:
                 os.chmod(place, os.stat(place).st_mode | 0o100)
     except (FileExistsError, NotADirectoryError):
-        return False  # a file is where it wants a directory
-    return True
+        return "a file is where its directory would be"
+    except OSError as error:
+        if error.errno not in (errno.ENAMETOOLONG, errno.EILSEQ, errno.EINVAL):
+            raise
+        return f"the file system does not take its name: {error.strerror}"
+    return ""
 
 
 def _plain(path: str) -> str:

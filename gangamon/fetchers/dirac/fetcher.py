@@ -75,15 +75,16 @@ class DiracFetcher:
         if proxy != NO_CREDENTIAL:
             credential.read(proxy)
         with PROGRAMS.lent(order.lane.endpoint, proxy, deadline) as program:
-            lfn = ""
+            lfn, left_out = "", list[str]()
             if order.extra.get("sandbox", True):
-                lfn = _sandbox(program, deadline, job, order, target)
+                lfn, left_out = _sandbox(program, deadline, job, order, target)
+                if lfn and left_out:
+                    left_out.insert(0, f"what follows; all of it is on the grid still: {lfn}")
             if patterns := _patterns(order):
                 _locations(program.ask(deadline, "data", job=job), patterns, target)
-            done = manifest.write(
-                target, order.fqid, order.attempt, manifest.listing(target, order.roots)
-            )
-            if lfn:
+            found = manifest.listing(target, order.roots)
+            done = manifest.write(target, order.fqid, order.attempt, found, left_out=left_out)
+            if lfn and not left_out:
                 _forget(program, deadline, lfn)
         return done
 
@@ -94,8 +95,12 @@ def _number(native_id: str) -> int:
     return int(native_id)
 
 
-def _sandbox(program: Program, deadline: float, job: int, order: FetchOrder, target: str) -> str:
-    """Bring it; where on the grid it lay, if it was too large for the store."""
+def _sandbox(
+    program: Program, deadline: float, job: int, order: FetchOrder, target: str
+) -> tuple[str, list[str]]:
+    """Bring it; where on the grid it lay, if it was too large for the store, and what was left
+    out of it."""
+    left_out: list[str] = []
     # Nobody wants the outputs of a job that was killed, nor have deleted ones any more.
     skip = ["Killed", "Deleted", *([] if order.extra.get("failed", True) else ["Failed"])]
     with _folder(program) as folder:
@@ -107,13 +112,12 @@ def _sandbox(program: Program, deadline: float, job: int, order: FetchOrder, tar
             raise OutputMissing(str(missing))
         for path in answer["archives"]:
             if order.extra.get("unpack", True):
-                if left_out := archive.unpack(path, target):
-                    _log.warning("job %s: left out of its sandbox: %s", order.fqid, left_out[:20])
+                left_out += archive.unpack(path, target)
             else:
                 with open(path, "rb") as file:
                     manifest.put(os.path.join(target, os.path.basename(path)), file)
     archive.name_stdout(target)
-    return str(answer.get("lfn") or "")
+    return str(answer.get("lfn") or ""), left_out
 
 
 @contextlib.contextmanager

@@ -17,7 +17,10 @@ if ARGV[13] ~= '0' then
   redis.call('HINCRBY', KEYS[12], 'merged_bytes:' .. v[3], ARGV[14])
 end
 redis.call('HSET', KEYS[5], 'r:' .. ARGV[3], ARGV[5])
-if ARGV[3] == 'merge' then redis.call('HDEL', KEYS[11], ARGV[12]) end
+if ARGV[3] == 'merge' then
+  redis.call('HDEL', KEYS[11], ARGV[12])
+  redis.call('HDEL', KEYS[5], 'g:bytes', 'g:files', 'g:whole', 'g:first', 'g:since', 'g:until')
+end
 if ARGV[6] ~= '' then
   redis.call('HSET', KEYS[5], 'phase', ARGV[7])
   redis.call('ZADD', KEYS[7], now, ARGV[11])

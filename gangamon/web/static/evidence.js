@@ -19,6 +19,7 @@ export function evidence(story, close) {
     parts.push(h("h3", {}, "Checkers"), h("dl", { class: "facts" }, story.checks.flatMap((check) =>
       [h("dt", {}, check.kind), h("dd", {}, check.error || (check.ok ? "passed" : check.reason || "failed"))])));
   }
+  if (story.left_out.length) parts.push(h("h3", {}, "Left out of its outputs"), h("ul", {}, story.left_out.map((line) => h("li", {}, line))));
   parts.push(h("h3", {}, "How it came about"), h("ol", { class: "line" }, [...story.history].reverse().map((entry) =>
     h("li", { class: /^[a-z]+$/.test(entry.status) ? entry.status : null }, entry.status,
       h("small", {}, entry.at ? moment(entry.at) : "when enqueued", ` · ${entry.source} · attempt ${entry.attempt}${entry.restart ? `, restart ${entry.restart}` : ""}`)))));

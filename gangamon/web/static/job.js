@@ -17,6 +17,7 @@ function showHead() {
   headline.replaceChildren(h("span", {}, `Job ${row.job}${row.name ? ` ${row.name}` : ""}`));
   const parts = [status(row.status), ` · attempt ${row.attempt} · `, h("a", { href: `${root}/lanes` }, lane(row.lane))];
   if (!row.ended && row.phase !== "open") parts.push(` · ${row.phase}`);
+  if (row.merging.bytes) parts.push(` · ${merged(row.merging)}`);
   if (row.observed) parts.push(" · only observed");
   if (!row.ended && state && state !== "asked") parts.push(h("span", { class: "state ill" }, ` · lane ${state}`));
   under.replaceChildren(...parts);
@@ -35,6 +36,13 @@ function showHead() {
     button.setAttribute("aria-pressed", String(chosen.has(name)));
     button.querySelector("b").textContent = count(n);
   }
+}
+
+/** How far the merge is, and how long it may take. */
+function merged({ bytes, whole, left }) {
+  if (!whole) return "merged while it runs";
+  const share = `${Math.min(100, Math.floor(100 * bytes / whole))} % merged`;
+  return left === null ? share : `${share}, all in ${seconds(left)}`;
 }
 
 function toggle(name) {
