@@ -69,7 +69,7 @@ def main(argv: list[str]) -> int:
     options = parser("outages")
     options.add_argument("--only", default="", help=f"of {', '.join(SYSTEMS)}; default: all")
     options.add_argument("--jobs", type=int, default=500)
-    options.add_argument("--fault", default="", help="only those with this in their names")
+    options.add_argument("--fault", default="", help="only those with one of A,B in their names")
     given = options.parse_args(argv)
     wanted = given.only.split(",") if given.only else list(SYSTEMS)
     if strange := [name for name in wanted if name not in SYSTEMS]:
@@ -80,7 +80,8 @@ def main(argv: list[str]) -> int:
         try:
             with SYSTEMS[name]() as system:
                 lasts = LASTS / 3 if given.quick else LASTS
-                faults = [fault for fault in system.faults() if given.fault in fault.name]
+                parts = given.fault.split(",")
+                faults = [f for f in system.faults() if any(part in f.name for part in parts)]
                 _measure(name, system, faults, given.jobs, lasts, verdict)
         except LookupError as missing:
             print(f"{name}: not run: not installed: {missing}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -22,6 +23,9 @@ AGAIN = ("REQUEUED", "NODE_FAIL", "PREEMPTED")
 
 CONTROLLER = "slurmctld"
 
+#: Seconds between an administrator's looks at the nodes.
+LOOKS = 5.0
+
 
 class SlurmSystem:
     """See System."""
@@ -38,20 +42,19 @@ class SlurmSystem:
 
     def faults(self) -> Sequence[Fault]:
         c = self._cluster
-        killed = Fault(f"{CONTROLLER} killed, started again", c.kill_controller, c.start_controller)
-        if c.accounting:
-            return [
-                killed,
-                Fault("slurmdbd killed, started again", c.kill_database, c.start_database),
-                self._still("slurmdbd"),
-                Fault("both killed, started again", self._kill_both, self._start_both),
-            ]
-        return [
-            killed,
+        found = [
+            Fault(f"{CONTROLLER} killed, started again", c.kill_controller, c.start_controller),
             self._still(CONTROLLER),
             slowed(f"{CONTROLLER} is slow", lambda n: c.daemons[CONTROLLER].send_signal(n)),
             Fault("munged killed: all are refused", c.kill_munge, c.start_munge),
         ]
+        if c.accounting:
+            found += [
+                Fault("slurmdbd killed, started again", c.kill_database, c.start_database),
+                self._still("slurmdbd"),
+                Fault("both killed, started again", self._kill_both, self._start_both),
+            ]
+        return found
 
     def _still(self, name: str) -> Fault:
         freeze = partial(self._cluster.freeze, name)
@@ -97,8 +100,32 @@ def plain(accounting: bool = False) -> Iterator[System]:
     with (
         available(slurm.missing(needed)),
         slurm.running(slurm.Slurm(name, accounting=accounting, slots=SLOTS, looks=60)) as cluster,
+        _administrator(cluster),
     ):
         yield SlurmSystem(cluster)
+
+
+@contextmanager
+def _administrator(cluster: slurm.Slurm) -> Iterator[None]:
+    """Gives nodes back that Slurm takes out of service, and says so. A slurmctld that is killed
+    forgets which jobs it has just started, and starts them again; slurmd refuses ("already running,
+    do not launch second copy"), and slurmctld drains the node for it (Slurm 22.05.8,
+    slurmctld/proc_req.c:2302: "batch job complete failure"). On a site somebody resumes it."""
+    over = threading.Event()
+
+    def look() -> None:
+        while not over.wait(LOOKS):
+            for node, reason in cluster.drained().items():
+                print(f"node {node} is given back: {reason}", flush=True)
+                cluster.resume(node)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 @contextmanager

@@ -222,6 +222,16 @@ class Slurm:
         """Slurm lets what was started over wait for two minutes."""
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
+    def drained(self) -> Mapping[str, str]:
+        """Node -> why Slurm takes no more jobs for it; nothing while it cannot be asked."""
+        words = ("sinfo", "-h", "-N", "-p", "fast", "-t", "drain", "-o", "%N %E")
+        lines = self._command(*words).stdout.splitlines()
+        return {node: why for node, _, why in (line.partition(" ") for line in lines)}
+
+    def resume(self, node: str) -> bool:
+        """Give it back."""
+        return self._does("scontrol", "update", f"NodeName={node}", "State=RESUME")
+
     def knows(self, job: str) -> bool:
         return self._command("squeue", "-h", "-t", "all", "-j", job).returncode == 0
 
