@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
+from subprocess import TimeoutExpired
 
 from benchmarks.outages.judge import Run
 from benchmarks.outages.systems import Fault, Job, System, Work, available, each, seconds, slowed
@@ -75,13 +76,17 @@ class SlurmSystem:
         self._cluster.run("scancel", *ids)
 
     def record(self, ids: Sequence[str]) -> Mapping[str, Sequence[Run]]:
-        """The file of completed jobs that slurmctld writes."""
-        found: dict[str, list[Run]] = {id_: [] for id_ in ids}
-        for line in self._cluster.completions.read_text().splitlines():
-            row = dict(re.findall(r"(\w+)=(\S*)", line))
-            if row["JobId"] in found:
-                found[row["JobId"]].append(_run(row))
-        return found
+        return on_record(self._cluster, ids)
+
+
+def on_record(cluster: slurm.Slurm, ids: Sequence[str]) -> dict[str, list[Run]]:
+    """By the file of completed jobs that slurmctld writes."""
+    found: dict[str, list[Run]] = {id_: [] for id_ in ids}
+    for line in cluster.completions.read_text().splitlines():
+        row = dict(re.findall(r"(\w+)=(\S*)", line))
+        if row["JobId"] in found:
+            found[row["JobId"]].append(_run(row))
+    return found
 
 
 def _run(row: Mapping[str, str]) -> Run:
@@ -115,9 +120,10 @@ def _administrator(cluster: slurm.Slurm) -> Iterator[None]:
 
     def look() -> None:
         while not over.wait(LOOKS):
-            for node, reason in cluster.drained().items():
-                print(f"node {node} is given back: {reason}", flush=True)
-                cluster.resume(node)
+            with suppress(TimeoutExpired):
+                for node, reason in cluster.drained().items():
+                    print(f"node {node} is given back: {reason}", flush=True)
+                    cluster.resume(node)
 
     thread = threading.Thread(target=look)
     thread.start()

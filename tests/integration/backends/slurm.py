@@ -41,10 +41,12 @@ ACCOUNTING = {
 }
 
 
-#: Of version 1 of the kernel's, where it is mounted by default.
+#: Of the kernel's, where they are mounted by default. In version 2 automount enables controllers.
 CGROUPS = Path("/sys/fs/cgroup")
+SLICE = CGROUPS / "system.slice"
 CGROUP_CONF = f"""
-CgroupPlugin=cgroup/v1
+CgroupPlugin={{plugin}}
+CgroupAutomount={{automount}}
 CgroupMountpoint={CGROUPS}
 ConstrainRAMSpace=yes
 ConstrainSwapSpace=yes
@@ -54,9 +56,24 @@ IgnoreSystemd=yes
 """
 
 
-def can_hold_memory() -> bool:
-    """Whether a cluster with ``cgroups`` can run here."""
-    return os.geteuid() == 0 and os.access(CGROUPS / "memory" / "memory.limit_in_bytes", os.W_OK)
+def memory_groups() -> str:
+    """Slurm's plugin by which the kernel can hold jobs to their memory here; '': there is none.
+
+    Version 2 is for where nothing is mounted in version 1 (cgroup_v2.c of Slurm 22.05: "Hybrid mode
+    is not supported"), and the memory controller can be given to groups below: always at the root
+    of them all, which has no type, while another group with processes in it must have done so.
+    """
+    if os.geteuid() != 0:
+        return ""
+    if os.access(CGROUPS / "memory" / "memory.limit_in_bytes", os.W_OK):
+        return "cgroup/v1"
+    with contextlib.suppress(OSError):
+        given = CGROUPS / "cgroup.subtree_control"
+        there, shared = (CGROUPS / "cgroup.controllers").read_text(), given.read_text()
+        free = not (CGROUPS / "cgroup.type").exists() or "memory" in shared.split()
+        if "memory" in there.split() and os.access(given, os.W_OK) and free:
+            return "cgroup/v2"
+    return ""
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
@@ -70,7 +87,8 @@ class Slurm:
     ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
     it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
     ``looks``: seconds between two looks at what the processes of each job take, each of which
-    reads all of /proc. ``cgroups``: the kernel holds jobs to the memory that they asked for.
+    reads all of /proc. ``cgroups``: see memory_groups; with a plugin the kernel holds jobs to the
+    memory that they asked for, without one Slurm looks for itself.
     ``completions``: where slurmctld writes a line of each job that has ended.
     """
 
@@ -82,7 +100,7 @@ class Slurm:
         most: int = 10_000,
         slots: int = 8,
         looks: int = 1,
-        cgroups: bool = False,
+        cgroups: str = "",
     ) -> None:
         self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
         self.slots, self.looks, self.cgroups = slots, looks, cgroups
@@ -107,6 +125,8 @@ class Slurm:
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
         self._configure()
+        if self.cgroups == "cgroup/v2":
+            SLICE.mkdir(exist_ok=True)  # systemd's
         self.start_munge()
         if self.accounting:
             self._start_accounting()
@@ -325,7 +345,9 @@ CommunicationParameters=NoInAddrAny
 """)
             conf.chmod(0o600)
         if self.cgroups:
-            (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
+            conf = self.folder / "cgroup.conf"
+            automount = "yes" if self.cgroups == "cgroup/v2" else "no"
+            conf.write_text(CGROUP_CONF.format(plugin=self.cgroups, automount=automount))
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
         self.conf.write_text(f"""
 ClusterName={self.name}
@@ -371,10 +393,12 @@ PartitionName=held Nodes=ALL MaxTime=INFINITE State=DOWN
 
 def _remove_groups() -> None:
     """Of the nodes; Slurm leaves them. Those of a cluster that runs beside are not empty."""
-    for top in CGROUPS.glob("*/slurm_f*"):
+    for top in (*CGROUPS.glob("*/slurm_f*"), *SLICE.glob("f*_slurmstepd.scope")):
         for folder, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
+    with contextlib.suppress(OSError):  # systemd's own is not empty
+        SLICE.rmdir()
 
 
 def _free_ports(count: int) -> list[int]:
