@@ -112,10 +112,13 @@ def plain(accounting: bool = False) -> Iterator[System]:
 
 @contextmanager
 def _administrator(cluster: slurm.Slurm) -> Iterator[None]:
-    """Gives nodes back that Slurm takes out of service, and says so. A slurmctld that is killed
-    forgets which jobs it has just started, and starts them again; slurmd refuses ("already running,
-    do not launch second copy"), and slurmctld drains the node for it (Slurm 22.05.8,
-    slurmctld/proc_req.c:2302: "batch job complete failure"). On a site somebody resumes it."""
+    """Gives nodes back that Slurm takes out of service, as somebody does on a site, and says so.
+
+    A slurmctld that is killed forgets which jobs it has just started, and starts them again; slurmd
+    refuses ("already running, do not launch second copy"), and its node is drained for that (Slurm
+    22.05.8, slurmctld/proc_req.c:2302, "batch job complete failure", agent.c:808, "Duplicate
+    jobid").
+    """
     over = threading.Event()
 
     def look() -> None:

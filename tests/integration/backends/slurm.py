@@ -348,6 +348,8 @@ CommunicationParameters=NoInAddrAny
             conf = self.folder / "cgroup.conf"
             automount = "yes" if self.cgroups == "cgroup/v2" else "no"
             conf.write_text(CGROUP_CONF.format(plugin=self.cgroups, automount=automount))
+        # UnkillableStepTimeout: a step that is asked to end while slurmctld is away waits for it, and
+        # would be taken for one that cannot be killed, for which its node is drained.
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
         self.conf.write_text(f"""
 ClusterName={self.name}
@@ -383,6 +385,7 @@ MinJobAge={self.memory}
 MaxJobCount={self.most}
 ReturnToService=2
 KillWait=2
+UnkillableStepTimeout=600
 {store}
 NodeName=firm Port={firm} {node} State=UNKNOWN
 NodeName=frail Port={frail} {node} State=UNKNOWN
