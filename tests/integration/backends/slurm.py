@@ -348,8 +348,8 @@ CommunicationParameters=NoInAddrAny
             conf = self.folder / "cgroup.conf"
             automount = "yes" if self.cgroups == "cgroup/v2" else "no"
             conf.write_text(CGROUP_CONF.format(plugin=self.cgroups, automount=automount))
-        # UnkillableStepTimeout: a step that is asked to end while slurmctld is away waits for it, and
-        # would be taken for one that cannot be killed, for which its node is drained.
+        # UnkillableStepTimeout: a step that is told to end while slurmctld is away waits for that,
+        # and would be taken for one that cannot be killed, for which its node is drained.
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
         self.conf.write_text(f"""
 ClusterName={self.name}
