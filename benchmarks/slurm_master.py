@@ -84,7 +84,8 @@ def main(argv: list[str]) -> int:
             _merged(facts, jobs, verdict)
             client = service.client()
             broken = audit(client, session.repository, facts["job"])
-            print(*broken[:10], sep="\n")
+            for line in broken[:10]:
+                print(f"FAULT {line}")
             verdict.bound("broken promises (stream and store)", len(broken), 0, "")
             said = _said(client, session.repository, facts)
         _truth(said, on_record(cluster, facts["ids"]), verdict)
