@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from functools import partial
 from subprocess import TimeoutExpired
 
@@ -24,8 +26,8 @@ AGAIN = ("REQUEUED", "NODE_FAIL", "PREEMPTED")
 
 CONTROLLER = "slurmctld"
 
-#: Seconds between an administrator's looks at the nodes.
-LOOKS = 5.0
+#: Seconds between an administrator's looks at nodes and queue.
+LOOKS = 2.0
 
 
 class SlurmSystem:
@@ -33,8 +35,8 @@ class SlurmSystem:
 
     behind = 0.0
 
-    def __init__(self, cluster: slurm.Slurm) -> None:
-        self._cluster = cluster
+    def __init__(self, cluster: slurm.Slurm, completing: Mapping[str, float]) -> None:
+        self._cluster, self._completing = cluster, completing
         self.lane = Lane("Slurm", cluster.name)
         self.environ = cluster.environ
         self.folder = cluster.folder
@@ -76,7 +78,14 @@ class SlurmSystem:
         self._cluster.run("scancel", *ids)
 
     def record(self, ids: Sequence[str]) -> Mapping[str, Sequence[Run]]:
-        return on_record(self._cluster, ids)
+        """The file of completed jobs; but what Slurm's own queue shows as COMPLETING after that is
+        not over: one that is cancelled has its end on record at once, and its node may not know."""
+        found = on_record(self._cluster, ids)
+        for id_, at in self._completing.items():
+            if found.get(id_):
+                last = found[id_][-1]
+                found[id_][-1] = replace(last, ended=max(last.ended, at))
+        return found
 
 
 def on_record(cluster: slurm.Slurm, ids: Sequence[str]) -> dict[str, list[Run]]:
@@ -105,25 +114,29 @@ def plain(accounting: bool = False) -> Iterator[System]:
     with (
         available(slurm.missing(needed)),
         slurm.running(slurm.Slurm(name, accounting=accounting, slots=SLOTS, looks=60)) as cluster,
-        _administrator(cluster),
+        _administrator(cluster) as completing,
     ):
-        yield SlurmSystem(cluster)
+        yield SlurmSystem(cluster, completing)
 
 
 @contextmanager
-def _administrator(cluster: slurm.Slurm) -> Iterator[None]:
+def _administrator(cluster: slurm.Slurm) -> Iterator[Mapping[str, float]]:
     """Gives nodes back that Slurm takes out of service, as somebody does on a site, and says so.
+    And job -> when the queue last showed it as COMPLETING.
 
     A slurmctld that is killed forgets which jobs it has just started, and starts them again; slurmd
     refuses ("already running, do not launch second copy"), and its node is drained for that (Slurm
     22.05.8, slurmctld/proc_req.c:2302, "batch job complete failure", agent.c:808, "Duplicate
     jobid").
     """
+    completing: dict[str, float] = {}
     over = threading.Event()
 
     def look() -> None:
         while not over.wait(LOOKS):
             with suppress(TimeoutExpired):
+                asked = time.time()
+                completing.update(dict.fromkeys(cluster.completing(), asked))
                 for node, reason in cluster.drained().items():
                     print(f"node {node} is given back: {reason}", flush=True)
                     cluster.resume(node)
@@ -131,7 +144,7 @@ def _administrator(cluster: slurm.Slurm) -> Iterator[None]:
     thread = threading.Thread(target=look)
     thread.start()
     try:
-        yield
+        yield completing
     finally:
         over.set()
         thread.join()

@@ -242,6 +242,10 @@ class Slurm:
         """Slurm lets what was started over wait for two minutes."""
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
 
+    def completing(self) -> list[str]:
+        """Jobs whose end their nodes have yet to confirm; none while it cannot be asked."""
+        return self._command("squeue", "-h", "-t", "CG", "-o", "%i").stdout.split()
+
     def drained(self) -> Mapping[str, str]:
         """Node -> why Slurm takes no more jobs for it; nothing while it cannot be asked."""
         words = ("sinfo", "-h", "-N", "-p", "fast", "-t", "drain", "-o", "%N %E")
