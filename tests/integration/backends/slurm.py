@@ -41,12 +41,13 @@ ACCOUNTING = {
 }
 
 
-#: Of the kernel's, where they are mounted by default. In version 2 automount enables controllers.
+NODES = ("firm", "frail")
+
+#: Of the kernel's, where they are mounted by default; and where Slurm has its own in version 2.
 CGROUPS = Path("/sys/fs/cgroup")
 SLICE = CGROUPS / "system.slice"
 CGROUP_CONF = f"""
 CgroupPlugin={{plugin}}
-CgroupAutomount={{automount}}
 CgroupMountpoint={CGROUPS}
 ConstrainRAMSpace=yes
 ConstrainSwapSpace=yes
@@ -71,7 +72,7 @@ def memory_groups() -> str:
         given = CGROUPS / "cgroup.subtree_control"
         there, shared = (CGROUPS / "cgroup.controllers").read_text(), given.read_text()
         free = not (CGROUPS / "cgroup.type").exists() or "memory" in shared.split()
-        if "memory" in there.split() and os.access(given, os.W_OK) and free:
+        if {"memory", "pids"} <= set(there.split()) and os.access(given, os.W_OK) and free:
             return "cgroup/v2"
     return ""
 
@@ -126,12 +127,12 @@ class Slurm:
         key.chmod(0o400)
         self._configure()
         if self.cgroups == "cgroup/v2":
-            SLICE.mkdir(exist_ok=True)  # systemd's
+            _make_groups()
         self.start_munge()
         if self.accounting:
             self._start_accounting()
         self.start_controller()
-        for node in ("firm", "frail"):
+        for node in NODES:
             self._daemon("slurmd", "-D", "-N", node, name=node)
         self._until(lambda: self._idle() == 2, "both nodes are idle")
 
@@ -350,8 +351,7 @@ CommunicationParameters=NoInAddrAny
             conf.chmod(0o600)
         if self.cgroups:
             conf = self.folder / "cgroup.conf"
-            automount = "yes" if self.cgroups == "cgroup/v2" else "no"
-            conf.write_text(CGROUP_CONF.format(plugin=self.cgroups, automount=automount))
+            conf.write_text(CGROUP_CONF.format(plugin=self.cgroups))
         # UnkillableStepTimeout: a step that is told to end while slurmctld is away waits for that,
         # and would be taken for one that cannot be killed, for which its node is drained.
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
@@ -396,6 +396,15 @@ NodeName=frail Port={frail} {node} State=UNKNOWN
 PartitionName=fast Nodes=ALL Default=YES MaxTime=INFINITE State=UP
 PartitionName=held Nodes=ALL MaxTime=INFINITE State=DOWN
 """)
+
+
+def _make_groups() -> None:
+    """Those that systemd and slurmd would make in version 2. Slurm 22.05 does not know the last
+    word of cgroup.controllers (cgroup_v2.c:_get_controllers leaves its end of line on), so there
+    must be another controller behind memory: pids, which systemd always gives."""
+    for place in (CGROUPS, SLICE, *(SLICE / f"{node}_slurmstepd.scope" for node in NODES)):
+        place.mkdir(exist_ok=True)
+        (place / "cgroup.subtree_control").write_text("+memory +pids")
 
 
 def _remove_groups() -> None:
