@@ -43,6 +43,9 @@ ACCOUNTING = {
 
 NODES = ("firm", "frail")
 
+#: By Slurm's own look at what the processes of each job take.
+BY_LOOKS = "looks"
+
 #: Of the kernel's, where they are mounted by default; and where Slurm has its own in version 2.
 CGROUPS = Path("/sys/fs/cgroup")
 SLICE = CGROUPS / "system.slice"
@@ -88,8 +91,8 @@ class Slurm:
     ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
     it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
     ``looks``: seconds between two looks at what the processes of each job take, each of which
-    reads all of /proc. ``cgroups``: see memory_groups; with a plugin the kernel holds jobs to the
-    memory that they asked for, without one Slurm looks for itself.
+    reads all of /proc. ``held``: by what jobs are held to the memory that they asked for: '' by
+    nothing, BY_LOOKS, or one of the kernel's (memory_groups).
     ``completions``: where slurmctld writes a line of each job that has ended.
     """
 
@@ -101,10 +104,10 @@ class Slurm:
         most: int = 10_000,
         slots: int = 8,
         looks: int = 1,
-        cgroups: str = "",
+        held: str = "",
     ) -> None:
         self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
-        self.slots, self.looks, self.cgroups = slots, looks, cgroups
+        self.slots, self.looks, self.held = slots, looks, held
         # Sockets lie below it, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-slurm-"))
         # munged insists that nobody else can write above its socket, and that all can get there.
@@ -126,7 +129,7 @@ class Slurm:
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
         self._configure()
-        if self.cgroups == "cgroup/v2":
+        if self.held == "cgroup/v2":
             _make_groups()
         self.start_munge()
         if self.accounting:
@@ -195,7 +198,7 @@ class Slurm:
                 _end(daemon, signal_)
         for process in self._left():
             process.kill()
-        if self.cgroups:
+        if self.held.startswith("cgroup"):
             _remove_groups()
         for log in sorted((self.folder / "log").glob("*")):
             print(tail(log))
@@ -349,9 +352,10 @@ StorageLoc=slurm_acct_db
 CommunicationParameters=NoInAddrAny
 """)
             conf.chmod(0o600)
-        if self.cgroups:
+        grouped = self.held.startswith("cgroup")
+        if grouped:
             conf = self.folder / "cgroup.conf"
-            conf.write_text(CGROUP_CONF.format(plugin=self.cgroups))
+            conf.write_text(CGROUP_CONF.format(plugin=self.held))
         # UnkillableStepTimeout: a step that is told to end while slurmctld is away waits for that,
         # and would be taken for one that cannot be killed, for which its node is drained.
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
@@ -372,13 +376,13 @@ SlurmdPidFile={self.folder}/slurmd-%n.pid
 MpiDefault=none
 SwitchType=switch/none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/{"cgroup" if self.cgroups else "none"}
+TaskPlugin=task/{"cgroup" if grouped else "none"}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency={self.looks}
-{"" if self.cgroups else "JobAcctGatherParams=OverMemoryKill"}
+{"JobAcctGatherParams=OverMemoryKill" if self.held == BY_LOOKS else ""}
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU{"_Memory" if self.cgroups else ""}
-DefMemPerCPU={900 if self.cgroups else 0}
+SelectTypeParameters=CR_CPU{"_Memory" if self.held else ""}
+DefMemPerCPU={900 if self.held else 0}
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=2
