@@ -24,7 +24,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.outages import arc, condor, grid, sge, slurm
-from benchmarks.outages.judge import Outage, Run, Said, early, hidden, settled, unsaid, untruths
+from benchmarks.outages.judge import (
+    BOUND,
+    Outage,
+    Run,
+    Said,
+    early,
+    hidden,
+    settled,
+    unsaid,
+    untruths,
+)
 from benchmarks.outages.systems import MASTER, Fault, Job, System, Work
 from benchmarks.support import Service, Verdict, parser, until
 from gangamon import backends, settings
@@ -60,9 +70,6 @@ WAVES = 5
 #: Of this many jobs one ends with exit code 3, one by a signal; and as many as these are cancelled:
 #: the first, for they must run by then (SGE has no record of a job that was deleted before).
 EACH = 20
-
-#: Intervals after the server's return.
-BOUND = 2.0
 
 
 def main(argv: list[str]) -> int:
