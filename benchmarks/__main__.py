@@ -27,6 +27,10 @@ NAMES = {
         "benchmarks.outages.run",
         "500 jobs of real batch systems that are taken away (--only NAME, --jobs N)",
     ),
+    "slurm-master": (
+        "benchmarks.slurm_master",
+        "2,000 real Slurm jobs of one Ganga master, to the merged output (--jobs N, --quick)",
+    ),
     "merge-root": (
         "benchmarks.merge_root",
         "1,000 ROOT files merged, beside hadd or plain uproot (--files N, --quick, --json FILE)",

@@ -10,7 +10,9 @@ real workers with the limits that the backend comes with.
 from __future__ import annotations
 
 import getpass
+import signal
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -52,11 +54,18 @@ def main(argv: list[str]) -> int:
     options.add_argument("--only", default="", help=f"of {', '.join(SERVERS)}; default: all")
     options.add_argument("--jobs", default="", help="sizes; default 100,1000,10000")
     given = options.parse_args(argv)
-    sizes = [int(size) for size in given.jobs.split(",") if size] or list(SIZES)
+    wanted = given.only.split(",") if given.only else list(SERVERS)
+    if strange := [name for name in wanted if name not in SERVERS]:
+        options.error(f"--only: got {strange[0]!r}; accepted: {', '.join(SERVERS)}")
+    words = given.jobs.split(",") if given.jobs else []
+    if strange := [word for word in words if not word.isdecimal() or not int(word)]:
+        options.error(f"--jobs: got {strange[0]!r}; accepted: numbers from 1 on, as 100,1000")
+    sizes = [int(word) for word in words] or list(SIZES)
     if given.quick and not given.jobs:
         sizes = sizes[:2]
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # ends what was started
     verdict = Verdict()
-    for name in given.only.split(",") if given.only else SERVERS:
+    for name in wanted:
         try:
             with SERVERS[name]() as server:
                 _measure(name, server, sizes, QUICK_ROUNDS if given.quick else ROUNDS, verdict)

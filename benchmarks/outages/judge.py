@@ -13,6 +13,9 @@ from gangamon.domain.status import FINAL, RANK, JobStatus
 #: Servers count whole seconds.
 SLACK = 1.0
 
+#: Intervals after a server's return in which everything has to be right.
+BOUND = 2.0
+
 
 @dataclass(frozen=True)
 class Run:
@@ -79,7 +82,8 @@ def settled(
     outage: Outage, said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run]]
 ) -> float:
     """Seconds after the server was back until everything was right that had happened until then:
-    who had ended by then has that status, who had begun is at least running. Infinite: never."""
+    who had ended by then has that status, who had begun is at least running, but for a run that the
+    server gave up before it had to be seen (its job waits again). Infinite: never."""
     return max((at - outage.back for at in _righted(outage, said, record)), default=0.0)
 
 
@@ -97,9 +101,14 @@ def _righted(
         end = _end(runs)
         if end is not None and end.ended <= outage.back:
             yield _first(one.at for one in story if one.status is end.status)
-        elif any(run.started is not None and run.started <= outage.back for run in runs):
+        elif any(_in_force(run, outage) for run in runs):
             begun = RANK[JobStatus.RUNNING]
             yield _first(one.at for one in story if RANK[one.status] >= begun)
+
+
+def _in_force(run: Run, outage: Outage) -> bool:
+    lasted = run.status is not None or run.ended > outage.back + BOUND * outage.interval
+    return run.started is not None and run.started <= outage.back and lasted
 
 
 def _first(times: Iterable[float]) -> float:

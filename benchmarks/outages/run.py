@@ -24,7 +24,17 @@ from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.outages import arc, condor, grid, sge, slurm
-from benchmarks.outages.judge import Outage, Run, Said, early, hidden, settled, unsaid, untruths
+from benchmarks.outages.judge import (
+    BOUND,
+    Outage,
+    Run,
+    Said,
+    early,
+    hidden,
+    settled,
+    unsaid,
+    untruths,
+)
 from benchmarks.outages.systems import MASTER, Fault, Job, System, Work
 from benchmarks.support import Service, Verdict, parser, until
 from gangamon import backends, settings
@@ -61,15 +71,12 @@ WAVES = 5
 #: the first, for they must run by then (SGE has no record of a job that was deleted before).
 EACH = 20
 
-#: Intervals after the server's return.
-BOUND = 2.0
-
 
 def main(argv: list[str]) -> int:
     options = parser("outages")
     options.add_argument("--only", default="", help=f"of {', '.join(SYSTEMS)}; default: all")
     options.add_argument("--jobs", type=int, default=500)
-    options.add_argument("--fault", default="", help="only those with this in their names")
+    options.add_argument("--fault", default="", help="only those with one of A,B in their names")
     given = options.parse_args(argv)
     wanted = given.only.split(",") if given.only else list(SYSTEMS)
     if strange := [name for name in wanted if name not in SYSTEMS]:
@@ -80,7 +87,8 @@ def main(argv: list[str]) -> int:
         try:
             with SYSTEMS[name]() as system:
                 lasts = LASTS / 3 if given.quick else LASTS
-                faults = [fault for fault in system.faults() if given.fault in fault.name]
+                parts = given.fault.split(",")
+                faults = [f for f in system.faults() if any(part in f.name for part in parts)]
                 _measure(name, system, faults, given.jobs, lasts, verdict)
         except LookupError as missing:
             print(f"{name}: not run: not installed: {missing}")

@@ -77,20 +77,22 @@ class VirtualAlarm(Alarm):
 
 
 class Timed:
-    """A backend that answers after ``cost`` seconds. ``ends``: when jobs end, by sub; those that
-    are not in it never do. ``asked``: when each query came."""
+    """A backend that answers after ``cost`` seconds. ``costs``: those of its next answers, where
+    they are others. ``ends``: when jobs end, by sub; those that are not in it never do. ``asked``:
+    when each query came."""
 
     name = "Local"
 
     def __init__(self, time: Time, limits: Limits, cost: float) -> None:
         self.limits = limits
+        self.costs: list[float] = []
         self.ends: dict[int, float] = {}
         self.asked: list[float] = []
         self._time, self._cost = time, cost
 
     def poll(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:
         self.asked.append(self._time.at)
-        self._time.run(self._cost)
+        self._time.run(self.costs.pop(0) if self.costs else self._cost)
         return {item.key: self._seen(int(item.fqid.partition(".")[2])) for item in items}
 
     def second_source(self, lane: Lane, items: Sequence[PollItem]) -> Mapping[str, Observation]:

@@ -67,3 +67,14 @@ def test_settled() -> None:
     assert settled(outage, {**said, "1": [Said(255.0, FAILED)]}, record) == float("inf")
     said["2"] = [Said(500.0, FAILED)]  # it was never seen to run
     assert settled(outage, said, record) == 250.0
+
+
+@pytest.mark.parametrize(("given_up", "late"), [(255.0, 5.0), (270.0, 5.0), (271.0, 150.0)])
+def test_a_run_that_the_server_gave_up_must_be_seen_if_it_lasted(
+    given_up: float, late: float
+) -> None:
+    """Started while the server was away, and given up soon after: its job waits again."""
+    outage = Outage("x", 150.0, 250.0, 10.0)
+    record = {"1": [ENDED], "2": [Run(240.0, given_up, None), Run(390.0, 410.0, COMPLETED)]}
+    said = {"1": [Said(255.0, COMPLETED)], "2": [Said(400.0, RUNNING), Said(415.0, COMPLETED)]}
+    assert settled(outage, said, record) == late

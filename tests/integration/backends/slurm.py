@@ -41,10 +41,16 @@ ACCOUNTING = {
 }
 
 
-#: Of version 1 of the kernel's, where it is mounted by default.
+NODES = ("firm", "frail")
+
+#: By Slurm's own look at what the processes of each job take.
+BY_LOOKS = "looks"
+
+#: Of the kernel's, where they are mounted by default; and where Slurm has its own in version 2.
 CGROUPS = Path("/sys/fs/cgroup")
+SLICE = CGROUPS / "system.slice"
 CGROUP_CONF = f"""
-CgroupPlugin=cgroup/v1
+CgroupPlugin={{plugin}}
 CgroupMountpoint={CGROUPS}
 ConstrainRAMSpace=yes
 ConstrainSwapSpace=yes
@@ -54,9 +60,24 @@ IgnoreSystemd=yes
 """
 
 
-def can_hold_memory() -> bool:
-    """Whether a cluster with ``cgroups`` can run here."""
-    return os.geteuid() == 0 and os.access(CGROUPS / "memory" / "memory.limit_in_bytes", os.W_OK)
+def memory_groups() -> str:
+    """Slurm's plugin by which the kernel can hold jobs to their memory here; '': there is none.
+
+    Version 2 is for where nothing is mounted in version 1 (cgroup_v2.c of Slurm 22.05: "Hybrid mode
+    is not supported"), and the memory controller can be given to groups below: always at the root
+    of them all, which has no type, while another group with processes in it must have done so.
+    """
+    if os.geteuid() != 0:
+        return ""
+    if os.access(CGROUPS / "memory" / "memory.limit_in_bytes", os.W_OK):
+        return "cgroup/v1"
+    with contextlib.suppress(OSError):
+        given = CGROUPS / "cgroup.subtree_control"
+        there, shared = (CGROUPS / "cgroup.controllers").read_text(), given.read_text()
+        free = not (CGROUPS / "cgroup.type").exists() or "memory" in shared.split()
+        if {"memory", "pids"} <= set(there.split()) and os.access(given, os.W_OK) and free:
+            return "cgroup/v2"
+    return ""
 
 
 def missing(programs: Mapping[str, str]) -> list[str]:
@@ -70,7 +91,8 @@ class Slurm:
     ``memory``: MinJobAge, seconds. ``accounting``: with slurmdbd on a MariaDB. ``most``: jobs that
     it takes. Partitions: ``fast``, the default, and ``held``, in which nothing ever starts.
     ``looks``: seconds between two looks at what the processes of each job take, each of which
-    reads all of /proc. ``cgroups``: the kernel holds jobs to the memory that they asked for.
+    reads all of /proc. ``held``: by what jobs are held to the memory that they asked for: '' by
+    nothing, BY_LOOKS, or one of the kernel's (memory_groups).
     ``completions``: where slurmctld writes a line of each job that has ended.
     """
 
@@ -82,10 +104,10 @@ class Slurm:
         most: int = 10_000,
         slots: int = 8,
         looks: int = 1,
-        cgroups: bool = False,
+        held: str = "",
     ) -> None:
         self.name, self.memory, self.accounting, self.most = name, memory, accounting, most
-        self.slots, self.looks, self.cgroups = slots, looks, cgroups
+        self.slots, self.looks, self.held = slots, looks, held
         # Sockets lie below it, and their paths have at most 107 bytes.
         self.folder = Path(tempfile.mkdtemp(prefix="gm-slurm-"))
         # munged insists that nobody else can write above its socket, and that all can get there.
@@ -107,11 +129,13 @@ class Slurm:
         key.write_bytes(os.urandom(1024))
         key.chmod(0o400)
         self._configure()
+        if self.held == "cgroup/v2":
+            _make_groups()
         self.start_munge()
         if self.accounting:
             self._start_accounting()
         self.start_controller()
-        for node in ("firm", "frail"):
+        for node in NODES:
             self._daemon("slurmd", "-D", "-N", node, name=node)
         self._until(lambda: self._idle() == 2, "both nodes are idle")
 
@@ -174,7 +198,7 @@ class Slurm:
                 _end(daemon, signal_)
         for process in self._left():
             process.kill()
-        if self.cgroups:
+        if self.held.startswith("cgroup"):
             _remove_groups()
         for log in sorted((self.folder / "log").glob("*")):
             print(tail(log))
@@ -221,6 +245,20 @@ class Slurm:
     def hurry(self, job: str) -> None:
         """Slurm lets what was started over wait for two minutes."""
         self.run("scontrol", "update", f"JobId={job}", "StartTime=now")
+
+    def completing(self) -> list[str]:
+        """Jobs whose end their nodes have yet to confirm; none while it cannot be asked."""
+        return self._command("squeue", "-h", "-t", "CG", "-o", "%i").stdout.split()
+
+    def drained(self) -> Mapping[str, str]:
+        """Node -> why Slurm takes no more jobs for it; nothing while it cannot be asked."""
+        words = ("sinfo", "-h", "-N", "-p", "fast", "-t", "drain", "-o", "%N %E")
+        lines = self._command(*words).stdout.splitlines()
+        return {node: why for node, _, why in (line.partition(" ") for line in lines)}
+
+    def resume(self, node: str) -> bool:
+        """Give it back."""
+        return self._does("scontrol", "update", f"NodeName={node}", "State=RESUME")
 
     def knows(self, job: str) -> bool:
         return self._command("squeue", "-h", "-t", "all", "-j", job).returncode == 0
@@ -314,8 +352,12 @@ StorageLoc=slurm_acct_db
 CommunicationParameters=NoInAddrAny
 """)
             conf.chmod(0o600)
-        if self.cgroups:
-            (self.folder / "cgroup.conf").write_text(CGROUP_CONF)
+        grouped = self.held.startswith("cgroup")
+        if grouped:
+            conf = self.folder / "cgroup.conf"
+            conf.write_text(CGROUP_CONF.format(plugin=self.held))
+        # UnkillableStepTimeout: a step that is told to end while slurmctld is away waits for that,
+        # and would be taken for one that cannot be killed, for which its node is drained.
         node = f"NodeHostname={host} NodeAddr=127.0.0.1 CPUs={self.slots} RealMemory=8000"
         self.conf.write_text(f"""
 ClusterName={self.name}
@@ -334,13 +376,13 @@ SlurmdPidFile={self.folder}/slurmd-%n.pid
 MpiDefault=none
 SwitchType=switch/none
 ProctrackType=proctrack/linuxproc
-TaskPlugin=task/{"cgroup" if self.cgroups else "none"}
+TaskPlugin=task/{"cgroup" if grouped else "none"}
 JobAcctGatherType=jobacct_gather/linux
 JobAcctGatherFrequency={self.looks}
-{"" if self.cgroups else "JobAcctGatherParams=OverMemoryKill"}
+{"JobAcctGatherParams=OverMemoryKill" if self.held == BY_LOOKS else ""}
 SelectType=select/cons_tres
-SelectTypeParameters=CR_CPU{"_Memory" if self.cgroups else ""}
-DefMemPerCPU={900 if self.cgroups else 0}
+SelectTypeParameters=CR_CPU{"_Memory" if self.held else ""}
+DefMemPerCPU={900 if self.held else 0}
 SlurmdParameters=config_overrides
 SchedulerType=sched/backfill
 SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf_interval=2
@@ -351,6 +393,7 @@ MinJobAge={self.memory}
 MaxJobCount={self.most}
 ReturnToService=2
 KillWait=2
+UnkillableStepTimeout=600
 {store}
 NodeName=firm Port={firm} {node} State=UNKNOWN
 NodeName=frail Port={frail} {node} State=UNKNOWN
@@ -359,12 +402,23 @@ PartitionName=held Nodes=ALL MaxTime=INFINITE State=DOWN
 """)
 
 
+def _make_groups() -> None:
+    """Those that systemd and slurmd would make in version 2. Slurm 22.05 does not know the last
+    word of cgroup.controllers (cgroup_v2.c:_get_controllers leaves its end of line on), so there
+    must be another controller behind memory: pids, which systemd always gives."""
+    for place in (CGROUPS, SLICE, *(SLICE / f"{node}_slurmstepd.scope" for node in NODES)):
+        place.mkdir(exist_ok=True)
+        (place / "cgroup.subtree_control").write_text("+memory +pids")
+
+
 def _remove_groups() -> None:
     """Of the nodes; Slurm leaves them. Those of a cluster that runs beside are not empty."""
-    for top in CGROUPS.glob("*/slurm_f*"):
+    for top in (*CGROUPS.glob("*/slurm_f*"), *SLICE.glob("f*_slurmstepd.scope")):
         for folder, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 os.rmdir(folder)
+    with contextlib.suppress(OSError):  # systemd's own is not empty
+        SLICE.rmdir()
 
 
 def _free_ports(count: int) -> list[int]:

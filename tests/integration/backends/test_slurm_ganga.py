@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
@@ -16,9 +15,9 @@ from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
 from tests.support.waiting import until
 
-#: Subjobs of a large master. 2,000, as the figures have it, take too long for every day:
-#: ``LARGE_MASTER=2000 pytest -s -k large tests/integration/backends/test_slurm_ganga.py``
-MANY = int(os.environ.get("LARGE_MASTER", "60"))
+#: Subjobs of a large master. 2,000 take too long for every day: ``python -m benchmarks
+#: slurm-master``.
+MANY = 60
 
 
 @pytest.fixture(scope="module")

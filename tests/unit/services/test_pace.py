@@ -86,6 +86,30 @@ def test_a_lane_of_many_queries_is_asked_less_often(monkeypatch: pytest.MonkeyPa
     assert 22 <= len(settled) <= 25
 
 
+@pytest.mark.parametrize(
+    ("answers", "intervals"),
+    [
+        ([0.02, 4.0, 0.02, 4.0, 4.0, 0.02], [1.0, 1.0, 1.0, 1.0, 20.0, 1.0]),
+        ([0.02, 4.0, 6.0, 4.0, 2.0], [1.0, 1.0, 20.0, 20.0, 10.0]),  # the quicker of the two
+        ([4.0, 0.02], [20.0, 1.0]),  # of the first one nothing else is known
+    ],
+)
+def test_two_slow_answers_in_a_row_make_an_interval_longer(
+    monkeypatch: pytest.MonkeyPatch, answers: list[float], intervals: list[float]
+) -> None:
+    """One does not: whoever stood still for it may be well again."""
+    limits = Limits(jobs=100, slots=1, cadence=Cadence(floor=1.0, cap=60.0, growth=1.0))
+    lanes = Lanes(monkeypatch, limits)
+    lanes.backend.costs = list(answers)
+    lanes.add(100, 100)
+    found = []
+    for n in range(1, len(answers) + 1):
+        while len(lanes.backend.asked) < n:
+            lanes.run(0.1)
+        found.append(lanes.store.lane(str(LANE)).interval)
+    assert found == pytest.approx(intervals)
+
+
 def test_the_queries_of_a_large_master_come_one_after_the_other(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
