@@ -66,7 +66,7 @@ INTERVAL = 20.0
 LASTS, BEFORE, AFTER = 60.0, 1.0, 2.25
 
 #: Seconds, about, until jobs run; and the most that it may take until half of the slots are taken.
-STARTS, LATEST = 60.0, 600.0
+STARTS, LATEST = 60.0, 300.0
 
 #: The jobs run one after the other in so many waves, at least.
 WAVES = 5
