@@ -128,12 +128,13 @@ def _measure(
             )
             watch = _Watch(service, system, folder)
             works = _works(count, faults, min(system.slots, count // WAVES), lasts)
+            begun = time.monotonic()
             jobs = system.submit(works)
             watch.enqueue(jobs)
-            half, enqueued = min(system.slots, count) // 2, time.monotonic()
+            half = min(system.slots, count) // 2
             until(lambda: watch.begun() >= half, LATEST, f"{half} jobs have begun", pause=1.0)
-            took = time.monotonic() - enqueued
-            verdict.note(f"{name}: half of the slots are taken after", took, "s")
+            took = time.monotonic() - begun
+            verdict.note(f"{name}: from the first submission until {half} run", took, "s")
             outages = watch.suffer(faults, lasts, _portions(jobs, len(faults)))
             with suppress(TimeoutError):  # who has no end by then is told below
                 until(watch.over, 900, "all jobs have ended", pause=1.0)
