@@ -1,17 +1,13 @@
-"""The registry of backends: entry points of the group ``gangamon.backends``, by Ganga's name.
-
-A plugin that cannot be loaded stays in the list, with its reason: it must not take the others
-down, and it must not vanish.
-"""
+"""The registry of backends: entry points of the group ``gangamon.backends``, by Ganga's name."""
 
 from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
 from dataclasses import replace
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
+from gangamon import plugins
 from gangamon.errors import BadInput
 from gangamon.protocols import Backend, Limits
 
@@ -29,38 +25,31 @@ LIMITS = {
     "burst": int,
 }
 
-#: Why a plugin could not be loaded, by name: asked once, kept for as long as the process lives.
-_failures: dict[str, str] = {}
+
+def _check(name: str, kind: Any) -> None:
+    backend = kind()
+    plugins.has(backend, "poll", "second_source")
+    plugins.called(backend, "name", name)
+    if not isinstance(getattr(backend, "limits", None), Limits):
+        raise TypeError("has no limits of type gangamon.protocols.Limits")
+
+
+PLUGINS = plugins.Plugins(GROUP, _check)
 
 
 def names() -> tuple[str, ...]:
     """The names of all installed backends, whether or not they can be loaded."""
-    return tuple(sorted(_points()))
+    return PLUGINS.names()
 
 
-def failures() -> dict[str, str]:
+def failures() -> Mapping[str, str]:
     """Tries to load every backend; the reasons of those that cannot be, by name."""
-    for name in names():
-        try:
-            load(name)
-        except BadInput:
-            continue
-    return dict(_failures)
+    return PLUGINS.failures()
 
 
 def load(name: str) -> Backend:
     """The backend of this name. BadInput names the accepted names, or why it cannot be loaded."""
-    points = _points()
-    if name not in points:
-        raise BadInput([f"backend: got {name!r}; accepted: {', '.join(sorted(points))}"])
-    if name not in _failures:
-        try:
-            return _checked(name, points[name].load()())
-        except Exception as error:  # noqa: BLE001 (a plugin's import may raise anything; kept)
-            _failures[name] = f"{type(error).__name__}: {error}"
-    raise BadInput(
-        [f"backend: {name!r} ({points[name].value}) cannot be loaded: {_failures[name]}"]
-    )
+    return cast(Backend, PLUGINS.load(name, "backend")())
 
 
 def configured(backend: Backend, settings: Mapping[str, Mapping[str, float]]) -> Backend:
@@ -96,19 +85,3 @@ def configured(backend: Backend, settings: Mapping[str, Mapping[str, float]]) ->
     twin = copy.copy(backend)
     twin.limits = limits
     return twin
-
-
-def _points() -> dict[str, EntryPoint]:
-    return {point.name: point for point in entry_points(group=GROUP)}
-
-
-def _checked(name: str, backend: object) -> Backend:
-    """A plugin that lacks a part is found here, and not in the middle of a poll."""
-    missing = [f for f in ("poll", "second_source") if not callable(getattr(backend, f, None))]
-    if missing:
-        raise TypeError(f"has no {' and no '.join(missing)}")
-    if getattr(backend, "name", None) != name:
-        raise TypeError(f"calls itself {getattr(backend, 'name', None)!r}, not {name!r}")
-    if not isinstance(getattr(backend, "limits", None), Limits):
-        raise TypeError("has no limits of type gangamon.protocols.Limits")
-    return cast(Backend, backend)

@@ -8,14 +8,24 @@ notifier. One that cannot be loaded is of no kind, so that its jobs' postprocess
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
+from gangamon import plugins
 from gangamon.errors import BadInput
 from gangamon.protocols import Checker, CodeLimits, Notifier, PostProcessor
 
 GROUP = "gangamon.postprocessors"
+
+VERBS = ("run", "check", "tell")
+
+
+def _check(name: str, kind: Any) -> None:
+    if not any(callable(getattr(kind, verb, None)) for verb in VERBS):
+        raise TypeError(f"has neither {' nor '.join(VERBS)}")
+    plugins.called(kind, "kind", name)
+
+
+PLUGINS = plugins.Plugins(GROUP, _check)
 
 _LIMITS = CodeLimits()
 
@@ -28,8 +38,9 @@ def kinds() -> tuple[str, ...]:
 def for_extension(extension: str) -> str:
     """The kind of the merger of files that end so (lower case, without the dot); empty: none. It is
     the plugin that says so in its ``extensions``, of several the first by name."""
-    found = [kind for kind in kinds() if extension in getattr(_plugins()[kind], "extensions", ())]
-    return found[0] if found else ""
+    found = _loaded("run")
+    fit = sorted(kind for kind in found if extension in getattr(found[kind], "extensions", ()))
+    return fit[0] if fit else ""
 
 
 def for_kind(kind: str, limits: CodeLimits = _LIMITS) -> PostProcessor:
@@ -62,7 +73,7 @@ def notifier(kind: str) -> Notifier:
 
 def failures() -> Mapping[str, str]:
     """Why a plugin cannot be loaded, by name."""
-    return {name: found for name, found in _plugins().items() if isinstance(found, str)}
+    return PLUGINS.failures()
 
 
 def _made(what: str, verb: str, kind: str, limits: CodeLimits) -> Any:
@@ -77,22 +88,4 @@ def _made(what: str, verb: str, kind: str, limits: CodeLimits) -> Any:
 
 
 def _loaded(verb: str) -> Mapping[str, Any]:
-    return {n: made for n, made in _plugins().items() if callable(getattr(made, verb, None))}
-
-
-@cache
-def _plugins() -> Mapping[str, Any]:
-    """The class of each plugin, or why there is none: found out once in each process."""
-    return {point.name: _load(point) for point in entry_points(group=GROUP)}
-
-
-def _load(point: EntryPoint) -> Any:
-    try:
-        made = point.load()
-        if not any(callable(getattr(made, verb, None)) for verb in ("run", "check", "tell")):
-            raise TypeError("has neither run nor check nor tell")
-        if getattr(made, "kind", None) != point.name:
-            raise TypeError(f"calls itself {getattr(made, 'kind', None)!r}, not {point.name!r}")
-    except Exception as error:  # noqa: BLE001 (a plugin's import may raise anything; kept)
-        return f"{point.value} cannot be loaded: {type(error).__name__}: {error}"
-    return made
+    return {n: made for n, made in PLUGINS.loaded().items() if callable(getattr(made, verb, None))}

@@ -23,6 +23,7 @@ from gangamon.protocols.census import (
     ProcessRecord,
     QueueCensus,
 )
+from gangamon.protocols.journal import Journal
 from gangamon.protocols.output import (
     Checker,
     CheckOrder,
@@ -40,7 +41,7 @@ from gangamon.protocols.output import (
 )
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
-from gangamon.protocols.store import (
+from gangamon.protocols.records import (
     NOTHING,
     Asked,
     Batch,
@@ -50,8 +51,6 @@ from gangamon.protocols.store import (
     Committed,
     DeadLetter,
     Fetchable,
-    JobStore,
-    Journal,
     Lag,
     LaneRecord,
     Lease,
@@ -61,6 +60,7 @@ from gangamon.protocols.store import (
     Rescued,
     Written,
 )
+from gangamon.protocols.store import JobStore
 
 __all__ = [
     "FAIL",

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gangamon.domain.status import JobStatus
-from gangamon.protocols.store import LaneRecord, Written
+from gangamon.protocols.records import LaneRecord, Written
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from gangamon.protocols.store import Claim
+from gangamon.protocols.records import Claim
 
 
 class Clock(Protocol):

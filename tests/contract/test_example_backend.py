@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from gangamon import backends, fetchers
+from gangamon import backends, fetchers, plugins
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -46,10 +46,10 @@ def test_it_is_found_by_its_entry_points(monkeypatch: pytest.MonkeyPatch) -> Non
     project = tomllib.loads((EXAMPLE / "pyproject.toml").read_text())["project"]
     for registry, load in ((backends, backends.load), (fetchers, fetchers.for_backend)):
         group = registry.GROUP
-        points = {
-            name: EntryPoint(name, value, group)
-            for name, value in project["entry-points"][group].items()
-        }
-        monkeypatch.setattr(registry, "_points", lambda points=points: points)
-        assert list(points) == ["TinyQ"]
+        points = [
+            EntryPoint(name, value, group) for name, value in project["entry-points"][group].items()
+        ]
+        monkeypatch.setattr(plugins, "entry_points", lambda group, points=points: points)
+        monkeypatch.setattr(registry, "PLUGINS", plugins.Plugins(group, registry._check))
+        assert registry.names() == ("TinyQ",)
         assert load("TinyQ").name == "TinyQ"

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from gangamon import backends, settings
+from gangamon import backends, plugins, settings
 from gangamon.backends.local import LocalBackend
 from gangamon.errors import BadInput
+from gangamon.plugins import Plugins
 
 
 @pytest.fixture
@@ -19,8 +20,8 @@ def points(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def put(**values: str) -> None:
         group = [EntryPoint(name, value, backends.GROUP) for name, value in values.items()]
-        monkeypatch.setattr(backends, "entry_points", lambda group=None, g=group: g)
-        monkeypatch.setattr(backends, "_failures", {})
+        monkeypatch.setattr(plugins, "entry_points", lambda group, g=group: g)
+        monkeypatch.setattr(backends, "PLUGINS", Plugins(backends.GROUP, backends._check))
 
     return put
 

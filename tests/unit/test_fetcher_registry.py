@@ -7,9 +7,10 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
-from gangamon import fetchers
+from gangamon import fetchers, plugins
 from gangamon.errors import BadInput
 from gangamon.fetchers.local import LocalFetcher
+from gangamon.plugins import Plugins
 from gangamon.testing.simulator.fetcher import SimulatedFetcher
 
 LOCAL = "gangamon.fetchers.local:LocalFetcher"
@@ -21,9 +22,8 @@ def points(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
 
     def put(**values: str) -> None:
         group = [EntryPoint(name, value, fetchers.GROUP) for name, value in values.items()]
-        monkeypatch.setattr(fetchers, "entry_points", lambda group=None, g=group: g)
-        monkeypatch.setattr(fetchers, "_failures", {})
-        monkeypatch.setattr(fetchers, "_loaded", {})
+        monkeypatch.setattr(plugins, "entry_points", lambda group, g=group: g)
+        monkeypatch.setattr(fetchers, "PLUGINS", Plugins(fetchers.GROUP, fetchers._check))
 
     return put
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 
 import pytest
 
+from gangamon import plugins
 from gangamon.errors import BadInput
+from gangamon.plugins import Plugins
 from gangamon.postprocess import registry
 from gangamon.postprocess.custom import CustomChecker
 from gangamon.protocols import CodeLimits
@@ -17,16 +19,15 @@ CUSTOM = "gangamon.postprocess.custom:CustomChecker"
 
 
 @pytest.fixture
-def points(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+def points(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     """Puts plugins into the group: name="module:attribute"."""
 
     def put(**values: str) -> None:
         group = [EntryPoint(name, value, registry.GROUP) for name, value in values.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group=None, g=group: g)
-        registry._plugins.cache_clear()
+        monkeypatch.setattr(plugins, "entry_points", lambda group, g=group: g)
+        monkeypatch.setattr(registry, "PLUGINS", Plugins(registry.GROUP, registry._check))
 
-    yield put
-    registry._plugins.cache_clear()
+    return put
 
 
 class Idle:

@@ -108,7 +108,7 @@ def test_what_cannot_be_brought_is_said(top: Path) -> None:
     with pytest.raises(TransientError, match="not a regular file"):
         complete(top)
     say(top, "massstorage a gopher://x/y")
-    with pytest.raises(BadInput, match="scheme 'gopher'; accepted: dav"):
+    with pytest.raises(BadInput, match="scheme: got 'gopher'; accepted: dav"):
         complete(top)
     visible = [name for name in os.listdir(output(top)) if not name.startswith(".gangamon-")]
     assert visible == [stored.LOCATIONS]

@@ -6,21 +6,30 @@ A path is a URL of the scheme ``file``. One object of each is kept: connections 
 from __future__ import annotations
 
 import threading
-from importlib.metadata import entry_points
+from typing import Any
 from urllib.parse import urlsplit
 
-from gangamon.errors import BadInput
+from gangamon import plugins
 from gangamon.protocols import Source, Storage
 
 GROUP = "gangamon.storages"
 
-_loaded: dict[str, Storage] = {}
+
+def _check(name: str, kind: Any) -> None:
+    plugins.has(kind, "bring")
+    if name not in kind.schemes:
+        raise TypeError(f"is for {kind.schemes}, not for {name!r}")
+
+
+PLUGINS = plugins.Plugins(GROUP, _check, "storage")
+
+_made: dict[str, Storage] = {}
 _lock = threading.Lock()
 
 
 def schemes() -> tuple[str, ...]:
     """Those that have a storage installed, whether or not it can be loaded."""
-    return tuple(sorted(point.name for point in entry_points(group=GROUP)))
+    return PLUGINS.names()
 
 
 def scheme(url: str) -> str:
@@ -42,28 +51,11 @@ def for_url(url: str) -> Storage:
     """BadInput names the accepted schemes, or why its storage cannot be loaded."""
     kind = scheme(url)
     with _lock:
-        if kind not in _loaded:
-            _loaded[kind] = _load(kind, url)
-        return _loaded[kind]
+        if kind not in _made:
+            _made[kind] = PLUGINS.load(kind, f"location {shown(url)}: scheme")()
+        return _made[kind]
 
 
 def bring(source: Source, path: str) -> str:
     """See Storage.bring. BadInput."""
     return for_url(source.url).bring(source, path)
-
-
-def _load(kind: str, url: str) -> Storage:
-    points = {point.name: point for point in entry_points(group=GROUP)}
-    if kind not in points:
-        known = ", ".join(sorted(points))
-        raise BadInput([f"location {shown(url)}: scheme {kind!r}; accepted: {known}"])
-    try:
-        made: Storage = points[kind].load()()
-    except Exception as error:
-        raise BadInput(
-            [f"location {shown(url)}: {points[kind].value} cannot be loaded: "
-             f"{type(error).__name__}: {error}; pip install 'gangamon[storage]'"]
-        ) from error  # fmt: skip
-    if kind not in made.schemes:
-        raise BadInput([f"location {shown(url)}: {points[kind].value} is for {made.schemes}"])
-    return made
