@@ -68,7 +68,7 @@ def test_a_job_that_goes_on() -> None:
     said = {"1": [Said(101.0, RUNNING)]}
     assert not untruths(said, record) and not unsaid(said, {"1": record["1"]})
     assert hidden(Outage("x", 90.0, 250.0, 10.0), {"1": record["1"]}) == 0
-    assert settled(Outage("x", 90.0, 120.0, 10.0), said, {"1": record["1"]}) == 0.0
+    assert settled(Outage("x", 90.0, 120.0, 10.0), said, {"1": record["1"]}) == -19.0
     for end in (COMPLETING, COMPLETED, FAILED, KILLED):
         assert untruths({"1": [Said(300.0, end)]}, record)
 
