@@ -103,6 +103,7 @@ def _cat(paths: Sequence[Path], target: Path, *, sync: bool) -> float:
 def _merge(root: Path, paths: Sequence[Path]) -> float:
     target = root / "output"
     shutil.rmtree(target, ignore_errors=True)
+    target.mkdir()  # Ganga makes it
     inputs = [
         (f"{MASTER}.{sub}", JobStatus.COMPLETED, str(path.parent)) for sub, path in enumerate(paths)
     ]

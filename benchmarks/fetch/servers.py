@@ -30,7 +30,9 @@ async def _web(folder: str) -> None:
                 head = await reader.readuntil(b"\r\n\r\n")
                 method, path, _ = head.split(b" ", 2)
                 await asyncio.sleep(AWAY)
-                with open(os.path.join(folder, path.decode().lstrip("/")), "rb") as file:
+                with open(
+                    os.path.join(folder, path.decode().partition("?")[0].lstrip("/")), "rb"
+                ) as file:
                     size = os.fstat(file.fileno()).st_size
                     tag = f"{os.fstat(file.fileno()).st_mtime_ns:x}"
                     told = f'Content-Length: {size}\r\nETag: "{tag}"'

@@ -21,7 +21,7 @@ import os
 import re
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext
 from urllib.parse import urlsplit
 
 from gangamon.errors import (
@@ -31,6 +31,7 @@ from gangamon.errors import (
     StorageAway,
 )
 from gangamon.fetchers import manifest, storage
+from gangamon.fetchers.storage.file import bring_small
 from gangamon.protocols import FetchOrder, Manifest, Source
 
 #: ``[Output]PostProcessLocationsFileName`` of Ganga, and the most that is read of it.
@@ -77,14 +78,20 @@ def complete(order: FetchOrder, done: Manifest, slot: Slot) -> Manifest:
             source = Source(url, credential if storage.endpoint(url) else "")
             sums[name] = storage.bring(source, os.path.join(target, name))
 
-        device = os.stat(target).st_dev
-        small = {name for name, url in wanted.items() if _small(url, device)}
-        for name in sorted(wanted.keys() - small):
+        here = {name: wanted[name] for name in sorted(wanted) if not storage.endpoint(wanted[name])}
+        for name in sorted(wanted.keys() - here.keys()):
             with slot(storage.endpoint(wanted[name])):
                 bring(name)
-        with _one(device) if small else nullcontext():
-            for name in sorted(small):
-                bring(name)
+        device = os.stat(target).st_dev
+        # Where a file system has no disk of its own (NFS, ...) its answers take time, and there is
+        # no need to take turns.
+        local = bool(here and os.major(device))
+        with _one(device) if local else nullcontext():
+            small = bring_small(here, target, device, SMALL) if local else {}
+        sums.update(small)
+        for name in sorted(here.keys() - small.keys()):
+            bring(name)
+        with _one(device) if local else nullcontext():
             _note(target, order.attempt, wanted)
             found = manifest.listing(target, order.roots)
             return manifest.write(target, order.fqid, order.attempt, found, sums)
@@ -92,17 +99,6 @@ def complete(order: FetchOrder, done: Manifest, slot: Slot) -> Manifest:
         raise StorageAway(str(error)) from error
     except OSError as error:
         raise StorageAway(f"{error.filename or target}: {error.strerror}") from error
-
-
-def _small(url: str, device: int) -> bool:
-    """Where a file system has no disk of its own (NFS, ...) its answers take time, and there is no
-    need to take turns."""
-    if storage.endpoint(url) or not os.major(device):
-        return False
-    with suppress(OSError):
-        facts = os.stat(url)
-        return facts.st_size < SMALL and facts.st_dev == device
-    return False
 
 
 def _one(device: int) -> threading.Lock:
@@ -139,7 +135,7 @@ def _name(pattern: str, place: str) -> str:
 def _url(place: str, protocol: str) -> str:
     if not place.startswith("/"):
         return place
-    if os.path.exists(place) or not protocol or protocol.startswith("file:"):
+    if not protocol or protocol.startswith("file:") or os.path.exists(place):
         return place
     return f"{protocol.rstrip('/')}/{place}"
 

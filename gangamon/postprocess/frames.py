@@ -5,10 +5,11 @@ from __future__ import annotations
 import gzip
 import os
 import resource
+import stat
 import time
 import zlib
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import IO, Any, Protocol
 
@@ -21,6 +22,9 @@ _CHUNK = 1 << 18
 #: Bytes that are gathered before they are written; such blocks that may be under way.
 _BLOCK, _AHEAD = 1 << 19, 16
 
+#: Bytes after which they are sent on to the disk.
+_PIECE = 8 << 20
+
 #: Small files that are read in one go; where half of them made us wait for the storage, and one
 #: took so many seconds, the rest is read ahead by so many threads.
 _GROUP, _SLOW, _READERS = 64, 0.0005, 8
@@ -29,6 +33,9 @@ _GROUP, _SLOW, _READERS = 64, 0.0005, 8
 _LEVEL = 6
 
 _NOTHING: Mapping[str, Facts] = {}
+
+#: As ``looked``, but nothing was looked at before: it is given what each file was when it was read.
+Learnt = MutableMapping[str, Facts]
 
 
 class Frames:
@@ -79,36 +86,49 @@ class Frames:
         self._put(b"\n")
         return facts
 
-    def add_all(self, paths: Sequence[str], looked: Mapping[str, Facts] = _NOTHING) -> None:
-        """Each of them. ``looked``: what is known of some; TransientError if one has changed."""
+    def add_all(
+        self,
+        paths: Sequence[str],
+        looked: Mapping[str, Facts] = _NOTHING,
+        learnt: Learnt | None = None,
+    ) -> None:
+        """Each of them. ``looked``: what is known of some; TransientError if one has changed.
+        ``learnt``: see there; TransientError for what is no regular file."""
         first, slow = 0, False
         while first < len(paths) and not slow:
             began, waited = time.monotonic(), _waits()
             last = min(first + _GROUP, len(paths))
-            upto, self._filled = _gather(self._buffer, self._filled, paths[first:last], looked)
+            group = paths[first:last]
+            upto, self._filled = _gather(self._buffer, self._filled, group, looked, learnt)
             late = time.monotonic() - began > _SLOW * _GROUP
             slow = late and _waits() - waited > _GROUP // 2
             first += upto
             if first < last:
-                self._one(paths[first], looked)
+                self._one(paths[first], looked, learnt)
                 first += 1
         if first < len(paths):
-            self._ahead(paths[first:], looked)
+            self._ahead(paths[first:], looked, learnt)
 
-    def _ahead(self, paths: Sequence[str], looked: Mapping[str, Facts]) -> None:
+    def _ahead(
+        self, paths: Sequence[str], looked: Mapping[str, Facts], learnt: Learnt | None
+    ) -> None:
         groups = [paths[first : first + _GROUP] for first in range(0, len(paths), _GROUP)]
         with ThreadPoolExecutor(_READERS, "read") as readers:
             ahead: deque[Future[tuple[bytearray, int, int]]] = deque()
             for n, group in enumerate(groups):
                 while len(ahead) < _READERS and n + len(ahead) < len(groups):
-                    ahead.append(readers.submit(_gathered, groups[n + len(ahead)], looked))
+                    ahead.append(readers.submit(_gathered, groups[n + len(ahead)], looked, learnt))
                 block, filled, upto = ahead.popleft().result()
                 self._put(memoryview(block)[:filled])
                 for path in group[upto:]:
-                    self._one(path, looked)
+                    self._one(path, looked, learnt)
 
-    def _one(self, path: str, looked: Mapping[str, Facts]) -> None:
+    def _one(self, path: str, looked: Mapping[str, Facts], learnt: Learnt | None) -> None:
+        if learnt is not None and not stat.S_ISREG(os.stat(path).st_mode):
+            raise TransientError(f"{path}: is not a regular file")  # a pipe would hold us up
         facts = self.add(path)
+        if learnt is not None:
+            learnt[path] = (facts.st_size, facts.st_mtime_ns)
         if looked.get(path, now := (facts.st_size, facts.st_mtime_ns)) != now:
             raise TransientError(f"{path}: changed meanwhile")
 
@@ -190,34 +210,48 @@ def _start(path: str) -> bytes:
     return b"# Start of file " + os.fsencode(path) + b" #\n"
 
 
-def _gathered(paths: Sequence[str], looked: Mapping[str, Facts]) -> tuple[bytearray, int, int]:
+def _gathered(
+    paths: Sequence[str], looked: Mapping[str, Facts], learnt: Learnt | None
+) -> tuple[bytearray, int, int]:
     """A block, how much of it is filled, and with how many of these."""
     block = bytearray(_BLOCK)
-    upto, filled = _gather(block, 0, paths, looked)
+    upto, filled = _gather(block, 0, paths, looked, learnt)
     return block, filled, upto
 
 
 def _gather(
-    block: bytearray, filled: int, paths: Sequence[str], looked: Mapping[str, Facts]
+    block: bytearray,
+    filled: int,
+    paths: Sequence[str],
+    looked: Mapping[str, Facts],
+    learnt: Learnt | None,
 ) -> tuple[int, int]:
     """The frames of the first of these, behind what is filled: (of how many, filled then). Up to
-    one of which nothing is known, that does not fit, or that is more work than to be read."""
+    one of which nothing is known or learnt, that does not fit, or is more work than to be read."""
     with memoryview(block) as view:
         for n, path in enumerate(paths):
             facts = looked.get(path)
             start = _start(path)
             at = filled + len(start)
-            if facts is None or at + facts[0] + 1 > len(block) or is_gzip(path):
+            room = len(block) - at - 1
+            if is_gzip(path) or (learnt is None if facts is None else facts[0] > room):
                 return n, filled
-            end = at + facts[0]
-            view[filled:at] = start
-            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            file = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
             try:
+                if facts is None:
+                    found = os.fstat(file)
+                    facts = found.st_size, found.st_mtime_ns
+                    if facts[0] > room or not stat.S_ISREG(found.st_mode):
+                        return n, filled
+                end = at + facts[0]
+                view[filled:at] = start
                 count = os.readv(file, [view[at : end + 1]])  # one more: nothing is to be there
             finally:
                 os.close(file)
             if count != facts[0]:
                 return n, filled  # read in parts, or changed: that is seen there
+            if learnt is not None:
+                learnt[path] = facts
             if block.find(b"\r", at, end) >= 0:
                 text = _translated(bytes(view[at:end]))
                 end = at + len(text)
@@ -237,6 +271,7 @@ class Sink:
         self._digest = digest
         self._aside: ThreadPoolExecutor | None = None
         self._begun: deque[Future[bytearray]] = deque()
+        self._behind = 0
 
     @property
     def digest(self) -> Any:
@@ -284,6 +319,10 @@ class Sink:
 
     def _write(self, data: bytes | memoryview) -> None:
         manifest.write_all(self.file.fileno(), data)
+        self._behind += len(data)
+        if self._behind >= _PIECE:
+            manifest.begin_to_settle(self.file.fileno())
+            self._behind = 0
         if self._digest is not None:
             self._digest.update(data)
 

@@ -17,10 +17,19 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 
-from gangamon.errors import DiskFull, MergeFailed
+from gangamon.domain.status import JobStatus
+from gangamon.errors import DiskFull, MergeFailed, TransientError
 from gangamon.postprocess import growth, manifest, slices
 from gangamon.postprocess.frames import Frames, is_gzip, output_name
-from gangamon.postprocess.plan import Facts, accepted, fingerprint, mounted, plan, refuse
+from gangamon.postprocess.plan import (
+    Facts,
+    accepted,
+    fingerprint,
+    is_name,
+    mounted,
+    plan,
+    refuse,
+)
 from gangamon.protocols import Manifest, MergeOrder
 
 #: Seconds for which the merge at the end waits for a slice that is under way.
@@ -72,6 +81,9 @@ def _discard(order: MergeOrder) -> None:
 
 def _run(order: MergeOrder) -> Manifest:
     accepted(order)
+    made = _at_once(order)
+    if made is not None:
+        return made
     looked: dict[str, Facts] = {}
     inputs = plan(order, looked)
     source = fingerprint(inputs, looked)
@@ -84,6 +96,31 @@ def _run(order: MergeOrder) -> Manifest:
     refuse(order, {name: inputs[of] for name, of in due.items()})
     with manifest.disk(order.target):
         return _merge(order, source, inputs, due, kept, looked)
+
+
+def _at_once(order: MergeOrder) -> Manifest | None:
+    """The usual merge, without a look at each file before it is read: one output, the first time,
+    of a file of the same name of each subjob. None, and nothing is left, if there is anything else
+    about it: a missing file, a failed subjob, one that has grown, no room. The other way says it.
+    """
+    spec = order.spec
+    of = spec.files[0] if len(spec.files) == 1 else ""
+    if not of or not is_name(of) or not order.inputs:
+        return None
+    if any(status is not JobStatus.COMPLETED for _, status, _ in order.inputs):
+        return None
+    name = output_name(of, spec.compress)
+    path = os.path.join(order.target, name)
+    begun = os.path.join(order.target, manifest.NAME), growth.base(order.target, spec), path
+    if any(map(os.path.lexists, begun)) or not os.path.isdir(os.path.dirname(path)):
+        return None
+    inputs = {of: [f"{output.removesuffix('/')}/{of}" for _, _, output in order.inputs]}
+    refuse(order, {name: inputs[of]})
+    try:
+        with manifest.disk(order.target):
+            return _merge(order, "", inputs, {name: of}, [], {})
+    except (MergeFailed, TransientError):
+        return None
 
 
 def _outputs(order: MergeOrder, inputs: Mapping[str, list[str]]) -> dict[str, str]:
@@ -103,8 +140,9 @@ def _merge(
     inputs: Mapping[str, list[str]],
     due: Mapping[str, str],
     kept: Sequence[tuple[str, int, str]],
-    looked: Mapping[str, Facts],
+    looked: dict[str, Facts],
 ) -> Manifest:
+    """``source``: the fingerprint of the inputs; '': nothing was looked at, nor has grown."""
     paths = {name: os.path.join(order.target, name) for name in due}
     for directory in {order.target, *map(os.path.dirname, paths.values())}:
         os.makedirs(directory, exist_ok=True)
@@ -112,6 +150,8 @@ def _merge(
     with ExitStack() as leftovers:
         ready = growth.opened(order.target, order.spec, create=False, wait=PATIENCE)
         grown = leftovers.enter_context(ready)
+        if grown is not None and not source:
+            raise TransientError(f"{order.target}: it has grown")
         if grown is not None:
             grown.cut(min(slices.agreed(grown, order), slices.same(grown, inputs)))
         hidden: dict[str, str] = {}
@@ -125,11 +165,13 @@ def _merge(
                 else:
                     hidden[name] = manifest.hidden(os.path.dirname(paths[name]))
                     leftovers.callback(manifest.discard, hidden[name])
-                    made.append((name, *_write(hidden[name], inputs[of], is_gzip(name), looked)))
+                    given = inputs[of], is_gzip(name), looked
+                    made.append((name, *_write(hidden[name], *given, learn=not source)))
             except MergeFailed as error:
                 _summary(order, of, f"# -- Error in Merge -- #\n\t{error}\n")
                 raise
         result = Manifest(tuple(sorted(made)))
+        source = source or fingerprint(inputs, looked)
         manifest.store(order.target, order.attempt, order.spec, source, result)
         for name, of in due.items():
             listed = "".join(f"{path}\n" for path in inputs[of])
@@ -146,12 +188,12 @@ def _summary(order: MergeOrder, of: str, text: str) -> None:
 
 
 def _write(
-    path: str, inputs: Sequence[str], compress: bool, looked: Mapping[str, Facts]
+    path: str, inputs: Sequence[str], compress: bool, looked: dict[str, Facts], *, learn: bool
 ) -> tuple[int, str]:
-    """The whole output; its bytes and their checksum."""
+    """The whole output; its bytes and their checksum. ``learn``: see Frames.add_all."""
     with open(path, "xb", buffering=0) as file, Frames(file, compress) as out:
         out.begin()
-        out.add_all(inputs, looked)
+        out.add_all(inputs, looked, looked if learn else None)
         out.end()
         manifest.settle(file)
         return out.sink.size, out.sink.digest.hexdigest()

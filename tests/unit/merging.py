@@ -18,9 +18,13 @@ DONE = JobStatus.COMPLETED
 class Master:
     """A master job's workspace with the outputs of its subjobs."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, made: bool = False) -> None:
+        """``made``: its output directory is there, as Ganga has it: what is merged for the first
+        time is not looked at before it is read then."""
         self.root = root
         self.target = root / "output"
+        if made:
+            self.target.mkdir(parents=True)
         self.status: dict[int, JobStatus] = {}
 
     def put(self, sub: int, name: str, content: bytes, status: JobStatus = DONE) -> Path:

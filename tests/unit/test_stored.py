@@ -6,13 +6,14 @@ import errno
 import fcntl
 import json
 import os
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from gangamon.errors import BadInput, StorageAway, TransientError
+from gangamon.errors import BadInput, DiskFull, StorageAway, TransientError
 from gangamon.fetchers import stored
 from gangamon.fetchers.local import LocalFetcher
 from gangamon.fetchers.storage import file
@@ -156,15 +157,17 @@ def test_a_file_that_changes_while_it_is_copied(top: Path, monkeypatch: pytest.M
     assert (output(top) / "a").read_bytes() == place.read_bytes()
 
 
-@pytest.mark.parametrize("way", ["clone", "read"])
+@pytest.mark.parametrize("way", ["clone", "kernel", "read"])
 def test_each_way_to_copy(top: Path, way: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whichever this file system has, the copy is a file of its own."""
 
     def unable(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "no")
 
-    if way == "read":
+    if way != "clone":
         monkeypatch.setattr(fcntl, "ioctl", unable)
+    if way == "read":
+        monkeypatch.setattr(os, "copy_file_range", unable)
     place = top / "store" / "a"
     place.write_bytes(content := os.urandom((3 << 20) + 5))
     say(top, f"massstorage a {place}")
@@ -173,3 +176,38 @@ def test_each_way_to_copy(top: Path, way: str, monkeypatch: pytest.MonkeyPatch) 
     assert (output(top) / "a").stat().st_nlink == 1
     place.write_bytes(b"")
     assert (output(top) / "a").read_bytes() == content
+
+
+def test_small_and_large_of_one_job(top: Path) -> None:
+    """Each is brought, and a failure of one leaves none half."""
+    sizes = {"a": 0, "b": 1, "c": 2000, "d": stored.SMALL - 1, "e": stored.SMALL, "f": 3 << 20}
+    content = {name: os.urandom(size) for name, size in sizes.items()}
+    for name, body in content.items():
+        (top / "store" / name).write_bytes(body)
+    say(top, *(f"massstorage {name} {top}/store/{name}" for name in sizes))
+    found = {name: (size, checksum) for name, size, checksum in complete(top).files}
+    for name, body in content.items():
+        assert (output(top) / name).read_bytes() == body
+        assert found[name] == (len(body), f"adler32:{zlib.adler32(body):08x}")
+    (top / "store" / "d").unlink()
+    with pytest.raises(TransientError, match="d: not there"):
+        complete(top, attempt=2)
+    assert {name for name in os.listdir(output(top)) if name.startswith(".gangamon-man")} == {
+        ".gangamon-manifest.json"
+    }
+
+
+def test_no_room_for_a_small_one(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (top / "store" / "a").write_text("a")
+    say(top, f"massstorage a {top}/store/a")
+
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(DiskFull):
+        complete(top)
+    monkeypatch.undo()
+    assert {name for name in os.listdir(output(top)) if name != stored.LOCATIONS} == {
+        ".gangamon-manifest.json"
+    }

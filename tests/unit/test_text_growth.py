@@ -112,6 +112,21 @@ def test_nothing_new_writes_nothing(master: Master) -> None:
     assert snapshot(str(master.target)) == before
 
 
+def test_the_end_reads_no_journal_of_its_own(
+    master: Master, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The process that grew it goes on from what it knows: nothing is read again."""
+    parts = [(master.put(sub, "out.txt", b"%d" % sub), b"%d" % sub) for sub in range(3)]
+    grow(master, "out.txt", subs=2)
+
+    def load(*_: object) -> None:
+        raise AssertionError("the journal was read")
+
+    monkeypatch.setattr(growth.Growth, "load", load)
+    TextMerger().run(order(master, "out.txt"))
+    assert master.body("out.txt") == frame(*parts)
+
+
 def test_a_resubmitted_subjob_is_redone_from_its_place_on(master: Master) -> None:
     """What stands before it stays as it is, what comes after it is merged again."""
     for sub in range(4):

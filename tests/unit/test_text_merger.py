@@ -9,6 +9,7 @@ import itertools
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -26,9 +27,9 @@ FAILED, KILLED = JobStatus.FAILED, JobStatus.KILLED
 SUMMARY = ".merge_summary"
 
 
-@pytest.fixture
-def master(tmp_path: Path) -> Master:
-    return Master(tmp_path / "42")
+@pytest.fixture(params=[False, True], ids=["new", "made"])
+def master(request: pytest.FixtureRequest, tmp_path: Path) -> Master:
+    return Master(tmp_path / "42", made=request.param)
 
 
 def test_one_after_the_other(master: Master) -> None:
@@ -139,7 +140,7 @@ def test_two_outputs_of_one_name(master: Master) -> None:
     master.put(0, "a.txt.gz", gzip.compress(b""))
     with pytest.raises(MergeFailed, match="Both"):
         master.merge("a.txt", "a.txt.gz", compress=True)
-    assert not master.target.exists()
+    assert master.names() == set()
 
 
 @pytest.mark.parametrize(("share", "good"), [(0.5, True), (0.75, True), (0.8, False), (1.0, False)])
@@ -163,7 +164,7 @@ def test_enough_subjobs(master: Master, share: float, good: bool, grown: bool) -
         "with the ignorefailed flag. 3 of 4 subjobs have completed; [Gangamon] MergeAcceptance "
         f"is {share:g}."
     )
-    assert not master.target.exists() or master.names() == set()
+    assert master.names() == set()
 
 
 @pytest.mark.parametrize("status", [FAILED, KILLED])
@@ -177,7 +178,7 @@ def test_a_failed_subjob(master: Master, status: JobStatus) -> None:
         f"Job 42.1 has status {status.value} and so the merge can not continue. "
         "This can be overridden with the ignorefailed flag."
     )
-    assert not master.target.exists()
+    assert master.names() == set()
     master.merge("out.txt", ignorefailed=True)
     assert master.body("out.txt") == frame((path, b"0"))
 
@@ -199,7 +200,7 @@ def test_a_missing_file(master: Master) -> None:
         "The file pattern out.txt in Job 42.1 was not found and so the merge can not continue. "
         "This can be overridden with the ignorefailed flag."
     )
-    assert not master.target.exists()
+    assert master.names() == set()
     master.merge("out.txt", ignorefailed=True)
     assert master.body("out.txt") == frame((path, b"0"))
 
@@ -208,7 +209,7 @@ def test_an_output_that_is_there(master: Master) -> None:
     """Ganga's words, and none of the outputs written; with overwrite it is replaced."""
     path = master.put(0, "b.txt", b"b")
     master.put(0, "a.txt", b"a")
-    master.target.mkdir()
+    master.target.mkdir(exist_ok=True)
     (master.target / "b.txt").write_text("by hand")
     with pytest.raises(MergeFailed) as caught:
         master.merge("a.txt", "b.txt")
@@ -278,3 +279,39 @@ def test_registry() -> None:
     assert postprocess.for_kind("TextMerger").kind == "TextMerger"
     with pytest.raises(BadInput, match=r"got 'Oracle'; accepted: .*TextMerger"):
         postprocess.for_kind("Oracle")
+
+
+def test_each_input_is_opened_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In the usual case, and looked at no more often; a second run finds the same merge."""
+    master = Master(tmp_path / "42", made=True)
+    parts = [(master.put(sub, "out.txt", b"%d" % sub), b"%d" % sub) for sub in range(3)]
+    looks: list[str] = []
+    see, take = os.stat, os.open
+
+    def stat(path: Any, *more: Any, **named: Any) -> os.stat_result:
+        looks.append(os.fspath(path) if not isinstance(path, int) else "")
+        return see(path, *more, **named)
+
+    def opened(path: str, *more: Any) -> int:
+        looks.append(path)
+        return take(path, *more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        patch.setattr(os, "open", opened)
+        made = master.merge("out.txt")
+    assert [look for look in looks if look.endswith("out.txt") and "/42/output/" not in look] == [
+        str(path) for path, _ in parts
+    ]
+    assert master.body("out.txt") == frame(*parts)
+    assert master.merge("out.txt") == made
+
+
+def test_a_pipe_holds_nobody_up(master: Master) -> None:
+    master.put(0, "out.txt", b"0")
+    path = master.put(1, "out.txt", b"1")
+    path.unlink()
+    os.mkfifo(path)
+    with pytest.raises(MergeFailed, match="not a regular file"):
+        master.merge("out.txt")
+    assert master.names() == set()

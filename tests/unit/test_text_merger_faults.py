@@ -26,9 +26,9 @@ from tests.unit.merging import Master, frame
 FAILED = JobStatus.FAILED
 
 
-@pytest.fixture
-def master(tmp_path: Path) -> Master:
-    return Master(tmp_path / "42")
+@pytest.fixture(params=[False, True], ids=["new", "made"])
+def master(request: pytest.FixtureRequest, tmp_path: Path) -> Master:
+    return Master(tmp_path / "42", made=request.param)
 
 
 def test_nothing_to_merge(master: Master) -> None:
@@ -134,7 +134,7 @@ def test_an_unmounted_home_is_no_missing_file(master: Master) -> None:
 def test_a_process_that_was_killed(master: Master) -> None:
     """Its temporary is removed by the next merge; that of a living process is not."""
     master.put(0, "out.txt", b"0")
-    master.target.mkdir()
+    master.target.mkdir(exist_ok=True)
     dead = 2**22 + 1  # beyond the largest process id there is
     host = socket.gethostname()
     names = [f".gangamon-tmp-{pid}-00-{host}" for pid in (dead, os.getpid())]

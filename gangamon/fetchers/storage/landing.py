@@ -14,7 +14,6 @@ import fcntl
 import glob
 import hashlib
 import os
-import zlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -22,6 +21,7 @@ from typing import Any
 
 from gangamon.errors import DiskFull, TransientError
 from gangamon.fetchers import manifest
+from gangamon.fetchers.storage.checksum import Rolling, adler32, crc32
 
 #: Bytes from which on it pays to go on with a part.
 LARGE = 8 << 20
@@ -33,7 +33,7 @@ _NEW = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 class _Rolling:
     """A checksum of zlib, as hashlib's objects are."""
 
-    def __init__(self, function: Callable[[Any, int], int], value: int) -> None:
+    def __init__(self, function: Rolling, value: int) -> None:
         self._function, self._value = function, value
 
     def update(self, chunk: bytes | memoryview) -> None:
@@ -44,8 +44,8 @@ class _Rolling:
 
 
 _CHECKSUMS: Mapping[str, Callable[[], Any]] = {
-    "adler32": lambda: _Rolling(zlib.adler32, 1),
-    "crc32": lambda: _Rolling(zlib.crc32, 0),
+    "adler32": lambda: _Rolling(adler32, 1),
+    "crc32": lambda: _Rolling(crc32, 0),
     "md5": lambda: hashlib.md5(usedforsecurity=False),
     "sha-1": lambda: hashlib.sha1(usedforsecurity=False),
     "sha-256": hashlib.sha256,
