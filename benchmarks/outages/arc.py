@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -78,13 +79,13 @@ class ArcSystem:
 
 def _runs(control: Path, job: str) -> list[Run]:
     status, failure = control / "finished" / f"job.{job}.status", control / f"job.{job}.failed"
+    grami = control / f"job.{job}.grami"
+    started = grami.stat().st_mtime if grami.exists() else None
     if not status.exists():
-        return []
+        return [Run(started, math.inf, None)]
     why = failure.read_text() if failure.exists() else ""
     cancelled = re.search("cancel|kill.* by (user|client)", why, re.IGNORECASE)
     end = JobStatus.KILLED if cancelled else JobStatus.FAILED if why else JobStatus.COMPLETED
-    grami = control / f"job.{job}.grami"
-    started = grami.stat().st_mtime if grami.exists() else None
     return [Run(started, status.stat().st_mtime, end)]
 
 

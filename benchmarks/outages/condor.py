@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -16,8 +17,18 @@ from tests.integration.backends import condor
 #: Each job that runs has two processes of HTCondor's own, of some ten MB.
 SLOTS = 40
 
+#: Seconds for which HTCondor waits for a job whose machine is gone before it begins it anew, and a
+#: job for a schedd that is gone before it is ended: 2,400 by default. The schedd has to come back
+#: within it, a minute and its start later.
+LEASE = 180
+
 #: Its JobStatus in the history.
 REMOVED = "3"
+
+NAMES = (
+    *("ClusterId", "ProcId", "JobStatus", "JobStartDate", "CompletionDate"),
+    *("EnteredCurrentStatus", "ExitCode"),
+)
 
 
 class CondorSystem:
@@ -43,6 +54,7 @@ class CondorSystem:
                 partial(p.freeze_schedd, False),
             ),
             slowed("schedd is slow", p.signal_schedd),
+            Fault("schedd refuses its user", p.refuse, partial(p.refuse, False)),
             Fault("all killed, jobs too, started again", p.kill_daemons, p.start_daemons),
         ]
 
@@ -59,6 +71,7 @@ class CondorSystem:
             "",
             f'arguments = "{script} $(Process)"',
             f"initialdir = {place}/$(Process)/output",
+            f"job_lease_duration = {LEASE}",
             count=len(works),
         )
         return [Job(f"{cluster}.{n}", {"log": "condorLog"}) for n in range(len(works))]
@@ -67,20 +80,20 @@ class CondorSystem:
         self._pool.must("condor_rm", *ids)
 
     def record(self, ids: Sequence[str]) -> Mapping[str, Sequence[Run]]:
-        """The history. A run that HTCondor began anew stands in it by its first start only."""
+        """The history, and the queue, in which all are that have not ended. A run that HTCondor
+        began anew stands in them by its first start only."""
         found: dict[str, list[Run]] = {id_: [] for id_ in ids}
-        names = (
-            *("ClusterId", "ProcId", "JobStatus", "JobStartDate", "CompletionDate"),
-            *("EnteredCurrentStatus", "ExitCode"),
-        )
-        for line in self._pool.must("condor_history", "-af", *names).splitlines():
-            cluster, proc, *row = line.split()
-            if f"{cluster}.{proc}" in found:
-                found[f"{cluster}.{proc}"].append(_run(*row))
+        for words in (("condor_history",), ("condor_q", "-allusers")):
+            for line in self._pool.must(*words, "-af", *NAMES).splitlines():
+                cluster, proc, *row = line.split()
+                if f"{cluster}.{proc}" in found:
+                    found[f"{cluster}.{proc}"].append(_run(*row, over=len(words) == 1))
         return found
 
 
-def _run(status: str, started: str, completed: str, entered: str, code: str) -> Run:
+def _run(status: str, started: str, completed: str, entered: str, code: str, *, over: bool) -> Run:
+    if not over:
+        return Run(None if started == "undefined" else float(started), math.inf, None)
     ended = float(entered if completed in ("0", "undefined") else completed)
     end = JobStatus.COMPLETED if code == "0" else JobStatus.FAILED
     return Run(

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from benchmarks.outages.judge import Run
-from benchmarks.outages.pilots import Pilots, Told
+from benchmarks.outages.pilots import RUNS, Pilots, Told
 from benchmarks.outages.systems import Fault, Job, System, Work, available, slowed
 from gangamon.domain.lane import Lane
 from gangamon.domain.status import JobStatus
@@ -102,6 +102,11 @@ class DiracXSystem:
         self.pilots = Pilots(self._tell, SLOTS)
 
     def _tell(self, ids: list[int], told: Told) -> None:
+        # DiracX passes over what its state machine does not allow, and says nothing of it: a job
+        # runs only after it was matched, and is matched only while it waits.
+        if told == RUNS:
+            for before in ("Waiting", "Matched"):
+                self._site.status(ids, before)
         self._site.status(ids, *told)
 
     def faults(self) -> Sequence[Fault]:

@@ -20,7 +20,8 @@ BOUND = 2.0
 @dataclass(frozen=True)
 class Run:
     """One run of a job, as its server recorded it. ``started``: None for one that never began.
-    ``status``: the end in Ganga's word; None for a run that was no end (the server began anew)."""
+    ``ended``: infinite for one that goes on, by the server. ``status``: the end in Ganga's word;
+    None for a run that goes on, or was no end (the server began anew)."""
 
     started: float | None
     ended: float
@@ -76,6 +77,11 @@ def unsaid(said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run
             last = story[-1].status if story else None
             found.append(f"{job}: ended {end.status}, last said: {last}")
     return found
+
+
+def going(record: Mapping[str, Sequence[Run]]) -> int:
+    """Jobs that the server has no end of: nothing was shown of how they end."""
+    return sum(_end(runs) is None for runs in record.values())
 
 
 def settled(

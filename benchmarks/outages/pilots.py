@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 
 from benchmarks.outages.systems import Work
 
@@ -38,6 +37,7 @@ class Pilots:
         self._lock = threading.Lock()
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._run)
+        self._errors: list[str] = []
 
     def execute(self, jobs: Sequence[tuple[int, Work]]) -> None:
         self._waiting += jobs
@@ -55,11 +55,16 @@ class Pilots:
         self._over.set()
         if self._thread.is_alive():
             self._thread.join()
+        if self._errors:
+            print(f"pilots: told again {len(self._errors)} times; {self._errors[-1]}")
 
     def _run(self) -> None:
         while not self._over.wait(EVERY):
-            with self._lock, suppress(Exception):
-                self._look()
+            try:
+                with self._lock:
+                    self._look()
+            except Exception as error:  # noqa: BLE001 - whatever a service that is away does
+                self._errors.append(f"{type(error).__name__}: {error}"[:300])
 
     def _look(self) -> None:
         ended: dict[Told, list[int]] = {}

@@ -23,13 +23,14 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from benchmarks.outages import arc, condor, grid, sge, slurm
+from benchmarks.outages import arc, condor, grid, remote, sge, slurm
 from benchmarks.outages.judge import (
     BOUND,
     Outage,
     Run,
     Said,
     early,
+    going,
     hidden,
     settled,
     unsaid,
@@ -40,8 +41,8 @@ from benchmarks.support import Service, Verdict, parser, until
 from gangamon import backends, settings
 from gangamon.client import Client
 from gangamon.domain.command import BATCH_SIZE, Enqueue, JobSpec, Register
-from gangamon.domain.status import JobStatus
-from gangamon.protocols import LaneRecord
+from gangamon.domain.status import RANK, JobStatus
+from gangamon.protocols import LaneRecord, Master
 
 #: Name -> a running one. LookupError: what is not installed.
 SYSTEMS = {
@@ -52,6 +53,7 @@ SYSTEMS = {
     "ARC": arc.running,
     "Dirac": grid.dirac_running,
     "DiracX": grid.diracx_running,
+    "Remote": remote.running,
 }
 
 OWNER = getpass.getuser()
@@ -63,6 +65,9 @@ INTERVAL = 20.0
 #: Seconds for which a fault lasts; intervals for which the system is well before one, and after
 #: it: a little more than those in which everything has to be right.
 LASTS, BEFORE, AFTER = 60.0, 1.0, 2.25
+
+#: Seconds, about, until jobs run; and the most that it may take until half of the slots are taken.
+STARTS, LATEST = 60.0, 300.0
 
 #: The jobs run one after the other in so many waves, at least.
 WAVES = 5
@@ -122,8 +127,13 @@ def _measure(
             )
             watch = _Watch(service, system, folder)
             works = _works(count, faults, min(system.slots, count // WAVES), lasts)
+            begun = time.monotonic()
             jobs = system.submit(works)
             watch.enqueue(jobs)
+            half = min(system.slots, count) // 2
+            until(lambda: watch.begun() >= half, LATEST, f"{half} jobs have begun", pause=1.0)
+            took = time.monotonic() - begun
+            verdict.note(f"{name}: from the first submission until {half} run", took, "s")
             outages = watch.suffer(faults, lasts, _portions(jobs, len(faults)))
             with suppress(TimeoutError):  # who has no end by then is told below
                 until(watch.over, 900, "all jobs have ended", pause=1.0)
@@ -135,7 +145,7 @@ def _measure(
 
 def _works(count: int, faults: Sequence[Fault], slots: int, lasts: float) -> list[Work]:
     """So long that the last ends after the last fault."""
-    whole = len(faults) * (lasts + (BEFORE + AFTER) * INTERVAL)
+    whole = STARTS + len(faults) * (lasts + (BEFORE + AFTER) * INTERVAL)
     mean = max(10.0, whole * slots / count)
     spread = itertools.cycle((0.4, 0.6, 0.8, 1.0, 1.2, 1.4, 1.6))
     codes = {0: 3, 1: -9}
@@ -224,9 +234,18 @@ class _Watch:
     def _lane(self) -> LaneRecord:
         return self._service.store.lane(str(self._system.lane))
 
+    def begun(self) -> int:
+        """Jobs that run, or have ended, by what is said of them."""
+        counts = self._master().counts
+        return sum(n for status, n in counts.items() if RANK[status] >= RANK[JobStatus.RUNNING])
+
     def over(self) -> bool:
+        return self._master().status is not None
+
+    def _master(self) -> Master:
         master = self._service.store.master(OWNER, self._repository, MASTER)
-        return master is not None and master.status is not None
+        assert master is not None
+        return master
 
     def said(self, jobs: Sequence[Job]) -> Mapping[str, Sequence[Said]]:
         """The whole update stream, by native id."""
@@ -255,6 +274,7 @@ def _report(
         print(f"FAULT {fault}")
     verdict.bound(f"{name}: false ends at any moment", len(untruths(said, record)), 0, "statuses")
     verdict.bound(f"{name}: without their end, or another", len(unsaid(said, record)), 0, "jobs")
+    verdict.note(f"{name}: without an end on record", going(record), "jobs")
     verdict.note(f"{name}: said to run before its start on record", early(said, record), "s")
     for outage in outages:
         why, failures = errors.get(outage.name, ("", 0))

@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
-from benchmarks.outages.judge import Outage, Run, Said, early, hidden, settled, unsaid, untruths
+from benchmarks.outages.judge import (
+    Outage,
+    Run,
+    Said,
+    early,
+    going,
+    hidden,
+    settled,
+    unsaid,
+    untruths,
+)
 from gangamon.domain.status import JobStatus
 
 RUNNING, COMPLETING = JobStatus.RUNNING, JobStatus.COMPLETING
@@ -47,6 +59,18 @@ def test_a_job_that_was_begun_anew() -> None:
     record = {"1": [Run(10.0, 20.0, None), ENDED]}
     assert not untruths({"1": [Said(11.0, RUNNING), Said(201.0, COMPLETED)]}, record)
     assert untruths({"1": [Said(21.0, FAILED)]}, record)
+
+
+def test_a_job_that_goes_on() -> None:
+    """By its server's record: it may be said to run, and no end of it may be told."""
+    record = {"1": [Run(100.0, math.inf, None)], "2": [ENDED], "3": []}
+    assert going(record) == 2
+    said = {"1": [Said(101.0, RUNNING)]}
+    assert not untruths(said, record) and not unsaid(said, {"1": record["1"]})
+    assert hidden(Outage("x", 90.0, 250.0, 10.0), {"1": record["1"]}) == 0
+    assert settled(Outage("x", 90.0, 120.0, 10.0), said, {"1": record["1"]}) == -19.0
+    for end in (COMPLETING, COMPLETED, FAILED, KILLED):
+        assert untruths({"1": [Said(300.0, end)]}, record)
 
 
 def test_unsaid() -> None:

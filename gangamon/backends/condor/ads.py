@@ -16,7 +16,7 @@ ATTRIBUTES = (
     *("ClusterId", "ProcId", "JobStatus", "NumJobStarts", "Iwd", "HoldReason", "RemoveReason"),
     *("ExitBySignal", "ExitCode", "ExitSignal", "CompletionDate", "EnteredCurrentStatus"),
     *("JobCurrentStartDate", "RemoteHost", "LastRemoteHost", "RemoteUserCpu"),
-    "ResidentSetSize_RAW",
+    *("ResidentSetSize_RAW", "JobCurrentReconnectAttempt"),
 )
 
 #: Of a cluster that makes its jobs bit by bit (late materialization).

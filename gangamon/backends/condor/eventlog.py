@@ -48,7 +48,8 @@ SUBMIT, EXECUTE, EVICTED, TERMINATED, SHADOW, ABORTED = (
     b"007",
     b"009",
 )
-SUSPENDED, UNSUSPENDED, HELD, RELEASED, LOST = b"010", b"011", b"012", b"013", b"024"
+SUSPENDED, UNSUSPENDED, HELD, RELEASED = b"010", b"011", b"012", b"013"
+DISCONNECTED, RECONNECTED, LOST = b"022", b"023", b"024"
 
 #: Event -> JobStatus after it. Others change none.
 _AFTER = {
@@ -58,6 +59,8 @@ _AFTER = {
     LOST: states.IDLE,
     SUSPENDED: 7,
     UNSUSPENDED: states.RUNNING,
+    DISCONNECTED: states.RUNNING,
+    RECONNECTED: states.RUNNING,
     HELD: states.HELD,
     RELEASED: states.IDLE,
 }
@@ -145,6 +148,8 @@ def _next(story: Story, event: _Event) -> Story:
         return story  # its eviction may be written after the hold
     if after == states.RUNNING and not story.starts:
         return story
+    if event.code == DISCONNECTED:
+        return replace(story, state=after, reason=states.DISCONNECTED)
     return replace(story, state=after, reason="")
 
 

@@ -68,17 +68,20 @@ def from_ad(item: PollItem, ad: Ad, source: str, queued: bool) -> Observation:
         return _over(item, _end(item, ad, source, starts))
     status = states.QUEUED.get(code)
     native = states.NAMES.get(code, str(code))
-    held = text(ad, "HoldReason") if code == states.HELD else ""
     running = status is JobStatus.RUNNING
+    why = text(ad, "HoldReason") if code == states.HELD else ""
+    # It is there during the attempts only.
+    if running and number(ad, "JobCurrentReconnectAttempt"):
+        why = states.DISCONNECTED
     host = _host(ad) if running else ""
     waits = code in (0, states.IDLE, states.HELD)
     return Seen(
-        f"{native}: {held}"[:300] if held else native,
+        f"{native}: {why}"[:300] if why else native,
         status,
         source,
         site=_machine(host),
         started_at=number(ad, "JobCurrentStartDate") if running else None,
-        reason=held,
+        reason=why,
         # What waits after n starts will be started over for the n-th time.
         restarts=starts if waits else restarts(starts, item.restarts),
         attributes=_attributes(native, host, seconds(ad, "RemoteUserCpu")),

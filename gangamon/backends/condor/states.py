@@ -38,6 +38,11 @@ QUEUED = {
     7: JobStatus.RUNNING,
 }
 
+#: Why nobody knows how a job is that runs: its machine, or the schedd, was away, and its lease (40
+#: minutes by default, "Job Leases" in the manual) has not ended. Until then HTCondor calls it
+#: Running, whether its processes live or not.
+DISCONNECTED = "disconnected from its machine; HTCondor tries to reconnect until its lease ends"
+
 #: What the schedd adds to the reason that somebody has given, or that the tool gives for them.
 _SOMEBODY = re.compile(r"\(by user [^()]*\)\W*$")
 

@@ -64,6 +64,7 @@ class Condor:
         self.schedd = "tests@pool"
         self._first: subprocess.Popen[bytes] | None = None
         self._port = 0
+        self._refused = False
 
     # --- its life ---------------------------------------------------------------------------
 
@@ -153,6 +154,13 @@ class Condor:
     def freeze_schedd(self, frozen: bool) -> None:
         """It hangs: SIGSTOP."""
         self.signal_schedd(signal.SIGSTOP if frozen else signal.SIGCONT)
+
+    def refuse(self, refused: bool = True) -> None:
+        """The schedd answers its user's questions no more: DENIED. Jobs go on."""
+        self._refused = refused
+        self._configure()
+        self.must("condor_reconfig", "-daemon", "schedd")
+        until(lambda: (self.asked("condor_q").returncode != 0) is refused, WITHIN, "it knows")
 
     def signal_schedd(self, which: int) -> None:
         found = self.pids("condor_schedd")  # itself, and those it has forked to answer
@@ -262,6 +270,8 @@ class Condor:
         }
         server |= {"SHARED_PORT_PORT": self._port, "HISTORY": self.inside / "spool" / "history"}
         server |= {key.upper(): self.inside / key for key in ("log", "execute", "lock", "run")}
+        if self._refused:
+            server["SCHEDD.DENY_READ"] = f"{USER}@{COMMON['UID_DOMAIN']}"
         # Those outside are taken for USER, whoever they are.
         client = {**COMMON, **CLIENT, "SEC_CLAIMTOBE_USER": USER, "LOG": self.work}
         for path, settings in ((self.conf, server), (self.client, client)):

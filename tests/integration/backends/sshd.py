@@ -42,6 +42,7 @@ class Sshd:
             self.port = int(found.getsockname()[1])
         self.endpoint = f"{getpass.getuser()}@127.0.0.1:{self.port}"
         self._process: subprocess.Popen[bytes] | None = None
+        self._stopped: set[psutil.Process] = set()
 
     def start(self) -> None:
         for path in (self.bin, self.temporary):
@@ -103,6 +104,25 @@ ForceCommand {self.folder}/login
     def lock_out(self) -> None:
         (self.folder / "authorized_keys").write_text("")
 
+    def turn_away(self) -> None:
+        """All who are in, too."""
+        self.lock_out()
+        self._cut()
+
+    def signal(self, which: int) -> None:
+        """To it and its connections: SIGSTOP and SIGCONT. Whoever was stopped is let go on, also
+        where its parent has ended since."""
+        assert self._process is not None
+        found = {psutil.Process(self._process.pid), *self.connections()}
+        if which == signal.SIGSTOP:
+            self._stopped |= found
+        elif which == signal.SIGCONT:
+            found |= self._stopped
+            self._stopped = set()
+        for process in found:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.send_signal(which)
+
     def greet(self, script: str) -> None:
         """What each login runs from now on, before what was asked for."""
         self.noise.write_text(f"{script}\n")
@@ -118,13 +138,16 @@ ForceCommand {self.folder}/login
 
     def stop(self) -> None:
         """It is gone, and its connections with it."""
-        for process in self.connections():
-            with contextlib.suppress(psutil.NoSuchProcess):
-                process.kill()
+        self._cut()
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
             self._process.wait(WITHIN)
             self._process = None
+
+    def _cut(self) -> None:
+        for process in self.connections():
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
     def close(self) -> None:
         self.stop()

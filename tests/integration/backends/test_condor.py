@@ -23,6 +23,7 @@ import pytest
 from click.testing import CliRunner
 
 from gangamon.backends.condor import CondorBackend
+from gangamon.backends.condor.states import DISCONNECTED
 from gangamon.cli import main
 from gangamon.domain.lane import Lane
 from gangamon.domain.observation import Absent, Observation, Seen
@@ -244,6 +245,28 @@ def test_a_schedd_that_is_killed(
         return {}
 
     assert until(answers, WITHIN, "it answers") == before
+
+
+def test_a_job_whose_machine_is_gone(pool: Condor, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All is killed, the job too. When it is back HTCondor calls the job Running until its lease
+    ends; so do we, and say why, by the queue and then by the log. It ends all other jobs."""
+    use(pool, monkeypatch)
+    job = send(pool, "sleep 900")
+    pool.reaches(job.id, "2")
+    log = job.folder / "condorLog"
+    until(lambda: "Job executing" in log.read_text(), WITHIN, "it is logged")
+    pool.kill_daemons()
+    pool.start_daemons()
+    tries = "JobCurrentReconnectAttempt"
+    until(lambda: pool.state(job.id, tries).isdecimal(), WITHIN, "HTCondor tries to reconnect")
+    assert pool.state(job.id) == "2"
+    backend, item = CondorBackend(), job.item("condorLog")
+    for source in ("condor_q", "event log"):
+        found = backend.poll(HERE, [item])[item.key]
+        assert isinstance(found, Seen), found
+        assert (found.source, found.status) == (source, JobStatus.RUNNING)
+        assert found.native_status == f"Running: {DISCONNECTED}"
+    pool.must("condor_rm", job.id)
 
 
 def test_a_number_that_is_given_anew(pool: Condor, monkeypatch: pytest.MonkeyPatch) -> None:

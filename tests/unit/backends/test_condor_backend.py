@@ -68,6 +68,18 @@ def test_a_held_job() -> None:
     assert found.attributes == {"status": "Held"}
 
 
+def test_a_job_whose_machine_is_away() -> None:
+    """HTCondor calls it Running until the lease ends; so it is said to run, with what is known."""
+    found = queued(JobStatus=2, RemoteHost="slot1@vm", JobCurrentReconnectAttempt=3)
+    assert (found.status, found.restarts) == (JobStatus.RUNNING, 0)
+    assert found.reason == states.DISCONNECTED
+    assert found.native_status == f"Running: {states.DISCONNECTED}"
+    assert found.attributes == {"status": "Running", "actualCE": "slot1@vm"}
+    for code in (states.IDLE, states.HELD):
+        assert not queued(JobStatus=code, JobCurrentReconnectAttempt=3).reason
+    assert not queued(JobStatus=2).reason
+
+
 def test_starts_are_counted_late() -> None:
     """The queue hears of a start a quarter of an hour later, or when the run ends; the job goes
     through all of it as it is: waits, runs, waits anew, runs, ends."""

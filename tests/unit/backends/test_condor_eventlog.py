@@ -30,6 +30,15 @@ EVICTED = event(
 HELD = event("012", "Job was held.\n\tvia condor_hold (by user me)\n\tCode 1 Subcode 0")
 RELEASED = event("013", "Job was released.\n\tvia condor_release (by user me)")
 ABORTED = event("009", "Job was aborted.\n\tvia condor_rm (by user me)")
+DISCONNECTED = (
+    "Job disconnected, attempting to reconnect\n"
+    "    Local schedd and job shadow died, schedd now running again\n"
+    "    Trying to reconnect to slot2@vm <127.0.0.1:61945?alias=vm>"
+)
+LEASE_OVER = (
+    "    Job disconnected too long: JobLeaseDuration (60 seconds) expired\n"
+    "    Can not reconnect to slot2@vm, rescheduling job"
+)
 RECORD = (
     "Job terminated.\n\t({}\n\t\tUsr 0 00:00:00, Sys 0 00:00:00  -  Run Remote Usage\n"
     "\t\tUsr 1 02:03:04, Sys 0 00:00:00  -  Total Remote Usage\n"
@@ -76,6 +85,23 @@ def test_held_evicted_and_removed() -> None:
     removed = told(SUBMIT, ABORTED)
     assert removed.over and removed.state == states.REMOVED
     assert removed.reason == "via condor_rm (by user me)"
+
+
+def test_a_machine_that_is_away() -> None:
+    """It is said to run, and why nobody knows; then it does, or is begun anew."""
+    gone = event("022", DISCONNECTED)
+    back = event("023", "Job reconnected to slot2@vm\n    startd address: <127.0.0.1:1>")
+    lost = event("024", f"Job reconnection failed\n{LEASE_OVER}")
+    away = told(SUBMIT, EXECUTE, gone)
+    assert (away.state, away.starts, away.host) == (states.RUNNING, 1, "slot2@vm")
+    assert away.reason == states.DISCONNECTED
+    assert told(SUBMIT, EXECUTE, gone, back) == told(SUBMIT, EXECUTE)
+    idle = told(SUBMIT, EXECUTE, gone, lost)
+    assert (idle.state, idle.starts, idle.reason) == (states.IDLE, 1, "")
+    again = told(SUBMIT, EXECUTE, gone, lost, EXECUTE)
+    assert (again.state, again.starts, again.reason) == (states.RUNNING, 2, "")
+    assert told(SUBMIT, EXECUTE, gone, WELL).over
+    assert told(SUBMIT, gone) == Story()  # it never ran
 
 
 def test_an_end_stays_and_a_number_given_anew_begins_anew() -> None:
