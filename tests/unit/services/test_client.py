@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from gangamon import client as module
 from gangamon import settings
 from gangamon.client import Client
+from gangamon.client import facade as module
 from gangamon.domain.command import MergerSpec, Refresh
 from gangamon.domain.lane import Lane
 from gangamon.domain.status import JobStatus
