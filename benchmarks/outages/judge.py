@@ -90,7 +90,18 @@ def settled(
     """Seconds after the server was back until everything was right that had happened until then:
     who had ended by then has that status, who had begun is at least running, but for a run that the
     server gave up before it had to be seen (its job waits again). Infinite: never."""
-    return max((at - outage.back for at in _righted(outage, said, record)), default=0.0)
+    return max((at - outage.back for at, _ in _righted(outage, said, record)), default=0.0)
+
+
+def last(
+    outage: Outage, said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run]]
+) -> str:
+    """The job that was right last of all, what was said of it, and its record; '' without any."""
+    _, job = max(_righted(outage, said, record), default=(0.0, ""))
+    if not job:
+        return ""
+    story = ", ".join(f"{one.status} at {one.at - outage.back:.1f}" for one in said.get(job, ()))
+    return f"{job}: after the return {story}; on record: {list(record[job])}, {outage.back:.1f}"
 
 
 def hidden(outage: Outage, record: Mapping[str, Sequence[Run]]) -> int:
@@ -101,15 +112,16 @@ def hidden(outage: Outage, record: Mapping[str, Sequence[Run]]) -> int:
 
 def _righted(
     outage: Outage, said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run]]
-) -> Iterator[float]:
+) -> Iterator[tuple[float, str]]:
+    """When each was right, and which."""
     for job, runs in record.items():
         story = said.get(job, ())
         end = _end(runs)
         if end is not None and end.ended <= outage.back:
-            yield _first(one.at for one in story if one.status is end.status)
+            yield _first(one.at for one in story if one.status is end.status), job
         elif any(_in_force(run, outage) for run in runs):
             begun = RANK[JobStatus.RUNNING]
-            yield _first(one.at for one in story if RANK[one.status] >= begun)
+            yield _first(one.at for one in story if RANK[one.status] >= begun), job
 
 
 def _in_force(run: Run, outage: Outage) -> bool:

@@ -32,6 +32,7 @@ from benchmarks.outages.judge import (
     early,
     going,
     hidden,
+    last,
     settled,
     unsaid,
     untruths,
@@ -282,4 +283,7 @@ def _report(
         print(f"{at}: {failures} failures in a row; {why[:120]}")
         verdict.note(f"{at}: ended meanwhile", hidden(outage, record), "jobs")
         late = settled(outage, said, record)
-        verdict.bound(f"{at}: right after", late, BOUND * outage.interval + behind, "s")
+        most = BOUND * outage.interval + behind
+        verdict.bound(f"{at}: right after", late, most, "s")
+        if not late <= most:
+            print(f"the last: {last(outage, said, record)}")
