@@ -81,7 +81,11 @@ def _runs(control: Path, job: str) -> list[Run]:
     status, failure = control / "finished" / f"job.{job}.status", control / f"job.{job}.failed"
     grami = control / f"job.{job}.grami"
     started = grami.stat().st_mtime if grami.exists() else None
-    if not status.exists():
+    # A-REX that is killed while it cancels a job may lose whose job it is (the subject in its
+    # .local file, "Failed to get DN information"): from then on it answers 404 to the owner, and
+    # no end is told that could be seen.
+    local = control / f"job.{job}.local"
+    if not status.exists() or "subject=" not in local.read_text():
         return [Run(started, math.inf, None)]
     why = failure.read_text() if failure.exists() else ""
     cancelled = re.search("cancel|kill.* by (user|client)", why, re.IGNORECASE)
