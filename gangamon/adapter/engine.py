@@ -173,7 +173,11 @@ class Engine:
             return
         self._scan_at = now + self._scan_interval
         chosen = following.chosen
-        self.roster.scan(following)
+        statuses = self._reader.statuses()
+        # The hooks speak before a status is set: who is submitted by now was heard of by now, and
+        # nobody may be taken for a job of an earlier session.
+        self.hear()
+        self.roster.scan(following, statuses)
         for watched in self.roster.overtaken:
             self._guard(watched, self.applier.put_right)
         if chosen and not self.roster.unfinished & chosen:

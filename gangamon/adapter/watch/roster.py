@@ -87,10 +87,9 @@ class Roster:
         for watched in self._table.values():
             watched.resolved, watched.resolve_at = False, 0.0
 
-    def scan(self, following: Following) -> None:
+    def scan(self, following: Following, statuses: Mapping[int, str]) -> None:
         """Find new masters (those that are followed, or submitted in this session), and those that
-        Ganga has ended or removed."""
-        statuses = self._reader.statuses()
+        Ganga has ended or removed. ``statuses``: as they were before what was heard last."""
         self.unfinished = frozenset(i for i, status in statuses.items() if status in UNFINISHED)
         self._foreign.intersection_update(statuses)
         for id_, status in statuses.items():
