@@ -50,7 +50,11 @@ class Guard:
                 )
             now = time.monotonic()
             wait = RETRY_LOCKED if now - self._begun < BEGINNING else RETRY
-            watched.resolved, watched.resolve_at = False, now + wait
+            if watched.fresh and not watched.attempts:
+                # What the service knows under its number is another job.
+                watched.look_at = now + wait
+            else:
+                watched.resolved, watched.resolve_at = False, now + wait
             watched.left = True
         except Gone:
             self._roster.drop(watched)

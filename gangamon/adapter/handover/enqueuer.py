@@ -34,7 +34,7 @@ class Enqueuer:
     def __init__(self, reader: Reader, link: Link) -> None:
         self._reader, self._link = reader, link
         self.busy = False
-        #: Enqueue command id -> master, while it may still be refused.
+        #: Id of a command by which it is handed over -> master, while it may still be refused.
         self.senders: dict[str, int] = {}
 
     def look(self, watched: Watched) -> None:
@@ -135,7 +135,9 @@ class Enqueuer:
         if watched.fresh and not watched.attempts and all(job.attempt == 1 for job in jobs):
             # jobs.clean() starts Ganga's numbers anew: what the service may know under this one is
             # another job, whose statuses would be shown for it.
-            self._withdraw(watched, (), "removed", "its number is now another job's")
+            why = "its number is now another job's"
+            watched.awaited = self._withdraw(watched, (), "removed", why)
+            self.senders[watched.awaited] = watched.id
         for batch in specs.chunks(jobs, BATCH_SIZE):
             command = Enqueue(id=new_id(), jobs=batch, **common)
             self.senders[self._link.submit(command)] = watched.id
@@ -148,9 +150,9 @@ class Enqueuer:
         self._withdraw(watched, subs, status, f"{status} in the Ganga session")
         watched.ended.update({sub: watched.attempts[sub] for sub in subs})
 
-    def _withdraw(self, watched: Watched, subs: tuple[int, ...], status: str, reason: str) -> None:
+    def _withdraw(self, watched: Watched, subs: tuple[int, ...], status: str, reason: str) -> str:
         as_in_ganga = JobStatus(ENDED.get(status, "killed"))
-        self._link.submit(
+        return self._link.submit(
             Withdraw(new_id(), self._link.repository, watched.id, subs, as_in_ganga, reason)
         )
 

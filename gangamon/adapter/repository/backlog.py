@@ -279,7 +279,7 @@ class Backlog:
         self._notes.pop(master.id, None)
         kept = self._lists.get(master.id)
         if kept is not None and kept.waiting and self.records is not None:
-            self.records.write(master.id, list(kept.waiting.values()))
+            self.records.write(master.id, _made(master), list(kept.waiting.values()))
             kept.recorded = True
 
     def restore(self, load: Callable[[int], Any]) -> None:
@@ -287,14 +287,14 @@ class Backlog:
         Where it raises, another session has the job, and the record stays for later."""
         if self.records is None:
             return
-        for number, updates in self.records.read():
+        for number, made, updates in self.records.read():
             try:
                 master = load(number)
             except Exception as error:  # noqa: BLE001 - of no one job must the others know
                 logger.debug("job %s: what waits for its subjobs is left: %s", number, error)
                 continue
-            if master is None:
-                self.records.remove(number)
+            if master is None or made not in (None, _made(master)):
+                self.records.remove(number)  # gone, or its number is another job's now
                 continue
             subjobs = stripProxy(master.subjobs)
             kept = self._list(master, subjobs)
@@ -303,6 +303,10 @@ class Backlog:
                 found = self.look(master, update.sub)
                 if found is None or (found.attempt == update.attempt and found.status in POLLED):
                     self.put(master, update)
+
+
+def _made(master: Any) -> str:
+    return str(master.time.timestamps.get("new"))
 
 
 def _path(subjobs: Any, sub: int) -> str:

@@ -57,6 +57,8 @@ class Exchange:
         self._link.flush()
         if self._link.settled:
             self._enqueuer.senders.clear()
+            for watched in self._roster:
+                watched.awaited = ""
         self._resolve(following)
         updates = self._link.read(BLOCK if self._applier.backlog.over else 0.0)
         if self._link.missed():
@@ -131,15 +133,19 @@ class Exchange:
                 continue  # from an earlier life of the store
             if update.ack is not None and not update.ack.ok:
                 self._refused(update)
+            if update.ack is not None:
+                self._another(update.ack.command_id, jobs, notes)
             if update.jobs:
                 jobs[update.master].extend(update.jobs)
             if update.noted:
                 notes[update.master].extend(update.noted)
             watched = self._roster.get(update.master) if update.final is not None else None
-            if watched is not None:
+            if watched is not None and not watched.awaited:
                 watched.finish_at = 0.0
         for master, changes in jobs.items():
             watched = self._roster.get(master)
+            if watched is not None and watched.awaited:
+                continue
             if watched is not None and (watched.missed or master not in following):
                 # Also if it is followed again: what was missed comes first, and is judged with it.
                 watched.missed = True
@@ -147,8 +153,20 @@ class Exchange:
                 self._guard(watched, partial(self._apply, updates=changes))
         for master, told in notes.items():
             watched = self._roster.get(master)
-            if watched is not None and watched.resolved and master in following:
+            known = watched is not None and watched.resolved and not watched.awaited
+            if watched is not None and known and master in following:
                 self._guard(watched, partial(self._applier.note, updates=told))
+
+    def _another(
+        self, command_id: str, jobs: dict[int, list[Any]], notes: dict[int, list[Any]]
+    ) -> None:
+        """What was said before of a job that has been forgotten is not of the one that has its
+        number now."""
+        watched = self._roster.get(self._enqueuer.senders.get(command_id, -1))
+        if watched is not None and watched.awaited == command_id:
+            watched.awaited = ""
+            jobs.pop(watched.id, None)
+            notes.pop(watched.id, None)
 
     def _apply(self, watched: Watched, updates: list[Any]) -> None:
         self._applier.apply(watched, updates)

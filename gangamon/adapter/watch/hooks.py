@@ -1,7 +1,8 @@
 """The ear in Ganga's state machine: an ``IMonitoringService`` that only notes what happened.
 
 Ganga calls it in the thread that changes the job, for every subjob, before the status is set:
-so it puts (kind, master id) in a queue and returns.
+so it puts (kind, master id) in a queue and returns. Of what is submitted it clears away what
+another job may have left.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import threading
 from typing import Any
 
 from GangaCore.GPIDev.Adapters.IMonitoringService import IMonitoringService
+
+from gangamon.adapter.watch import leftovers
 
 #: Its name in [MonitoringServices].
 PATH = "gangamon.adapter.watch.hooks.Hook"
@@ -27,6 +30,10 @@ class Ear:
         """``deaf``: the thread whose own changes are no news."""
         self._queue, self._deaf = heard, deaf
 
+    @property
+    def listens(self) -> bool:
+        return self._queue is not None
+
     def hear(self, kind: str, job: Any) -> None:
         if self._queue is None or threading.current_thread() is self._deaf:
             return
@@ -42,6 +49,8 @@ class Hook(IMonitoringService):
 
     def submit(self, **opts: Any) -> None:
         ear.hear("submit", self.job_info)
+        if ear.listens:
+            leftovers.clear(self.job_info)
 
     def complete(self, **opts: Any) -> None:
         ear.hear("complete", self.job_info)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 
 from GangaCore.Core.GangaRepository.Registry import (
@@ -48,6 +49,15 @@ class Reader:
     def status(self, master: int) -> str:
         """One job's status, likewise. Raises Gone."""
         return _peek(self._job(master))
+
+    def made(self, master: int) -> datetime | None:
+        """When a job was made, which tells it from another of its number (``jobs.clean()`` gives
+        numbers anew): UTC without a time zone, as Ganga's; None if that is not in memory. No lock,
+        no XML. Raises Gone."""
+        times = (getattr(self._job(master), "_data", None) or {}).get("time")
+        stamps = (getattr(stripProxy(times), "_data", None) or {}).get("timestamps") or {}
+        found = stamps.get("new")
+        return found if isinstance(found, datetime) else None
 
     def backend(self, master: int) -> str:
         """The name of a job's backend, by the index if the job is not loaded. Raises Gone."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import datetime, timezone
 from typing import Any
 
 from GangaCore.Utility.logging import getLogger
@@ -44,8 +45,11 @@ class Roster:
         #: may run before it does.
         self.overtaken: list[Watched] = []
         self._table: dict[int, Watched] = {}
-        # Of all others the service cannot know anything: they are submitted in this session.
-        self._old = {id_ for id_, status in reader.statuses().items() if status != "new"}
+        # Of all others the service cannot know anything: they are submitted in this session. With
+        # when they were made, or a time before which they were: a later one is another job.
+        self._begun = _now()
+        old = (id_ for id_, status in reader.statuses().items() if status != "new")
+        self._old = dict.fromkeys(old, self._begun)
         self._heard: set[int] = set()
         self._foreign: set[int] = set()
         self._warned: set[str] = set()
@@ -72,13 +76,14 @@ class Roster:
         if watched is not None:
             watched.look_at = 0.0
 
-    def drop(self, watched: Watched, over: bool = False) -> None:
-        """It is ``over``, or not ours any more."""
+    def drop(self, watched: Watched, over: bool = False, replaced: bool = False) -> None:
+        """It is ``over``, ``replaced`` by another of its number, or not ours any more."""
         self._table.pop(watched.id, None)
-        self._heard.discard(watched.id)
+        if not replaced:  # else it may be the other that was heard of
+            self._heard.discard(watched.id)
         self._ownership.release(watched.id)
         if watched.attempts:
-            self._old.add(watched.id)
+            self._old[watched.id] = watched.made or _now()
         if over:
             self._over.add(watched.id)
 
@@ -92,6 +97,10 @@ class Roster:
         Ganga has ended or removed. ``statuses``: as they were before what was heard last."""
         self.unfinished = frozenset(i for i, status in statuses.items() if status in UNFINISHED)
         self._foreign.intersection_update(statuses)
+        for watched in list(self._table.values()):
+            if watched.id in statuses and not self._same(watched):
+                self._enqueuer.withdraw(watched, (), "removed")
+                self.drop(watched, replaced=True)
         for id_, status in statuses.items():
             if id_ in self._table or id_ in self._foreign:
                 continue
@@ -127,15 +136,27 @@ class Roster:
                     master,
                 )
             return
-        new = master not in self._old
+        since, made = self._old.get(master), self._reader.made(master)
+        new = since is None or (made is not None and made > since)
+        here = master in self._heard or (made is not None and made > self._begun)
         self._table[master] = Watched(
             master,
             here=new,
             resolved=new,
-            fresh=new and master in self._heard,
+            fresh=new and here,
+            made=made,
             backend=backend,
-            again=master in self._over,
+            again=master in self._over and not new,
         )
+
+    def _same(self, watched: Watched) -> bool:
+        """Whether it is the job still that it was."""
+        try:
+            made = self._reader.made(watched.id)
+        except Gone:
+            return True  # it is looked at when it is there
+        watched.made = watched.made or made
+        return made is None or made == watched.made
 
     def differing(self, watched: Watched, jobs: Mapping[int, Any]) -> list[Any]:
         """The updates that would change something in Ganga, found without loading subjobs.
@@ -152,6 +173,11 @@ class Roster:
             elif status in WANTED and status != shown(update.status):
                 found.append(update)
         return found
+
+
+def _now() -> datetime:
+    """As Ganga's own times: UTC, without saying so."""
+    return datetime.now(timezone.utc).replace(tzinfo=None)
 
 
 def _was_running(watched: Watched) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from gangamon.domain.job import Version
@@ -29,6 +30,7 @@ POLLED = ("submitted", "running")
 class Watched:
     """A master job, or a job that was not split. Only the adapter's thread touches it.
 
+    ``made``: when, see ``Reader.made``; None while it is not known.
     ``here``: submitted in this session, so on this host.
     ``fresh``: it was heard that this session submitted it, for the first time.
     ``resolved``: compared with the service's view in this life of the store.
@@ -45,6 +47,8 @@ class Watched:
     ``again``: it had ended in this session before.
     ``left``: another session had it, so what is in memory may be old.
     ``check``: the user wants it asked about at once.
+    ``awaited``: the command with which the service forgets another job of its number: until that is
+    acknowledged, what it says may be of the other.
     ``backend``, ``lane``, ``credential``: of its jobs; Ganga's requirement, None if there is none.
     ``sent_at``: when jobs were last handed over (monotonic time).
     """
@@ -53,6 +57,7 @@ class Watched:
     here: bool
     resolved: bool
     fresh: bool = False
+    made: datetime | None = None
     backend: str = ""
     lane: str = ""
     credential: Any = None
@@ -60,6 +65,7 @@ class Watched:
     again: bool = False
     left: bool = False
     check: bool = False
+    awaited: str = ""
     sent_at: float = -math.inf
     shown: dict[int, int] = field(default_factory=dict)
     attempts: dict[int, int] = field(default_factory=dict)

@@ -263,6 +263,38 @@ facts["hooks"], facts["loads"], facts["pending"] = hooks, loads[0], os.listdir(p
     assert found == ["completed" if sub % 10 else "failed" for sub in range(200)]
 
 
+def test_what_an_earlier_session_left_is_not_taken_for_another_job(alone: Session) -> None:
+    """It was killed before it had applied all; without gangamon the user cleaned the job away, and
+    submitted one that has its number."""
+    alone.run(f"{SCRIPTED}\nsubmitted(5)")
+    first = alone.run(f"""{SCRIPTED}{COUNTED}
+client.say(0, [JobUpdate(sub, 1, 0, S.COMPLETED) for sub in range(5)])
+client.finals[0] = MasterFinal(1, S.COMPLETED, {{}})
+backlog.drain = lambda *_: None  # the background does not come to it in this session
+runMonitoring()
+until(lambda: stripProxy(jobs(0)).status == "completed", 60, "the master has ended")
+facts["pending"] = os.listdir(pending)
+    """)
+    assert first.facts["pending"] == ["0.json"]
+    again = stock(
+        alone,
+        f"""{SCRIPTED.replace("up = use(component, client)", "")}
+jobs.clean(confirm=True, force=True)
+facts["number"] = submitted(5).id
+    """,
+    )
+    assert again.facts["number"] == 0
+    second = alone.run(f"""{SCRIPTED}{COUNTED}
+runMonitoring()
+until(lambda: not os.listdir(pending), 60, "the record is gone")
+followed(jobs(0))
+say(jobs(0), S.RUNNING, [4])
+until(lambda: states(jobs(0))[4] == "running", 60, "what the service says is shown")
+facts["states"], facts["waiting"] = states(jobs(0)), len(backlog)
+    """)
+    assert second.facts == {"states": ["submitted"] * 4 + ["running"], "waiting": 0}
+
+
 def test_a_subjob_that_is_being_loaded_does_not_step_back(alone: Session) -> None:
     """The adapter's thread has loaded it and is about to apply its update: whoever reads it then
     sees the update; one whose update takes too long is not waited for."""
