@@ -28,8 +28,14 @@ def states(answer: Mapping[str, Any], ids: Sequence[int]) -> dict[int, Observati
 
 def stories(answer: Mapping[str, Any], ids: Sequence[int]) -> dict[int, Observation]:
     """Of ``stories``. Raises BackendUnreachable for what is no answer."""
-    found = _mapping(answer, "stories")
-    return {number: _story(found.get(str(number)), str(number)) for number in ids}
+    found, untold = _mapping(answer, "stories"), answer.get("untold")
+    why = untold if isinstance(untold, dict) else {}
+    return {
+        number: Unreachable(f"DIRAC: job {number}: {str(why[str(number)])[:200]}")
+        if str(number) in why
+        else _story(found.get(str(number)), str(number))
+        for number in ids
+    }
 
 
 def _mapping(answer: Mapping[str, Any], name: str) -> Mapping[str, Any]:

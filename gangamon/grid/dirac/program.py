@@ -72,17 +72,18 @@ def states(ids):
 
 def stories(ids):
     """Of each job: what JobLoggingDB has of it, [status, minor, application, time] by time; empty:
-    nothing. A job that could not be asked about is left out."""
-    found, client, answer = {}, monitoring(), {"OK": True}
+    nothing. ``untold``: of each that could not be asked about, why."""
+    found, untold, client, answer = {}, {}, monitoring(), {"OK": True}
     for number in ids:
         answer = client.getJobLoggingInfo(int(number))
         if not answer["OK"] and "No Logging information" not in answer["Message"]:
+            untold[str(number)] = text(answer["Message"])
             continue
         records = answer["Value"] if answer["OK"] else []
         found[str(number)] = [[text(r[0]), text(r[1]), text(r[2]), seconds(r[3])] for r in records]
     if not found:
         good(answer)
-    return {"stories": found}
+    return {"stories": found, "untold": untold}
 
 
 def sandbox(job, folder, skip):

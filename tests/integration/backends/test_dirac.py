@@ -65,6 +65,15 @@ def poll(site: Dirac, jobs: Iterable[int]) -> Mapping[int, Observation]:
     return {int(i.fqid): answers[i.key] for i in items}
 
 
+def told(site: Dirac, jobs: Iterable[int]) -> bool:
+    """Whether nothing stands between us and what its services know of these."""
+    try:
+        answers = DiracBackend().second_source(lane(site), [item(job) for job in jobs])
+    except BackendUnreachable:
+        return False
+    return not any(isinstance(answer, Unreachable) for answer in answers.values())
+
+
 def seen(site: Dirac, job: int) -> Seen:
     found = poll(site, [job])[job]
     assert isinstance(found, Seen), found
@@ -108,6 +117,8 @@ class TestConformance(BackendConformance, NativeCodesConformance):
         )
         if severed:
             dirac_site.start_services()
+            # Services that have just begun may refuse their first connections.
+            until(lambda: told(dirac_site, jobs.values()), 120, "every story is told again")
 
     @pytest.fixture
     def unmapped(self, dirac_site: Dirac) -> PollItem:
@@ -261,6 +272,7 @@ def test_services_that_die_and_come_back(dirac_site: Dirac, jobs: Mapping[str, i
             DiracBackend().second_source(lane(dirac_site), [item(jobs["well"])])
     finally:
         dirac_site.start_services()
+    until(lambda: told(dirac_site, jobs.values()), 120, "every story is told again")
     assert poll(dirac_site, jobs.values()) == before
 
 

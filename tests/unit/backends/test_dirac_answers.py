@@ -97,7 +97,8 @@ def test_a_story_is_its_last_record() -> None:
         ["Running", "Application", "Unknown", 200.0],
         ["Failed", "Application Finished", "'x' Exited With Status 5", 300.0],
     ]
-    found = answers.stories({"stories": {"7": records, "8": []}}, [7, 8, 9])
+    told = {"stories": {"7": records, "8": []}, "untold": {"10": "no connection"}}
+    found = answers.stories(told, [7, 8, 9, 10])
     seen = found[7]
     assert isinstance(seen, Seen)
     assert (seen.status, seen.exit_code) == (JobStatus.FAILED, 5)
@@ -105,9 +106,10 @@ def test_a_story_is_its_last_record() -> None:
     assert "actualCE" not in seen.attributes
     assert found[8] == Absent("JobLoggingDB", second=True)
     assert isinstance(found[9], Unreachable)  # it was not told: that is no absence
+    assert found[10] == Unreachable("DIRAC: job 10: no connection")
 
 
-@given(st.dictionaries(st.sampled_from(["jobs", "stories", "user"]), json_values))
+@given(st.dictionaries(st.sampled_from(["jobs", "stories", "untold", "user"]), json_values))
 def test_any_answer_is_read_or_refused(answer: dict[str, Any]) -> None:
     for read in (answers.states, answers.stories):
         try:
