@@ -48,6 +48,8 @@ class JobId(NamedTuple):
     @classmethod
     def parse(cls, text: str) -> JobId | None:
         """None: no id of Slurm's."""
+        if _DIGITS.fullmatch(text):
+            return cls(text, text)
         match = _ID.fullmatch(text)
         if match is None:
             return None

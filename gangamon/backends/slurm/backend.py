@@ -166,7 +166,7 @@ class SlurmBackend:
             if not cluster.sees_all and owner != myself():
                 return self._blind(f"PrivateData hides the jobs of {owner} from {myself()}")
             return Absent(QUEUE)
-        if owner in users and owner not in {row.user for row in rows}:
+        if owner in users and all(row.user != owner for row in rows):
             return self._blind(f"job {id_.name} belongs to {rows[0].user}, not to {owner}")
         if not _is_array(rows, id_):
             return seen.from_row(rows[0], QUEUE)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
+from types import MappingProxyType
 
 from gangamon.backends.batch import attributes
 from gangamon.backends.slurm import states
@@ -15,9 +17,11 @@ from gangamon.domain.status import FINAL, JobStatus
 def from_row(row: Row, source: str) -> Seen:
     """Status, times and reason of one job, and what Ganga's job shows of it."""
     status = states.STATES.get(row.state)
+    if status is JobStatus.SUBMITTED:
+        return _waits(row.state, source, row.host, row.restarts)
     over = status in FINAL
     # One that was cancelled in the queue has a time at which it began, but no node.
-    begun = status not in (None, JobStatus.SUBMITTED) and bool(row.host or not over)
+    begun = status is not None and bool(row.host or not over)
     # A job that has not begun, or not ended, has expected times.
     ended = row.ended if over else None
     started = row.started if begun and (ended or 1e11) >= (row.started or 0) else None
@@ -37,6 +41,19 @@ def from_row(row: Row, source: str) -> Seen:
         reason=reason,
         restarts=row.restarts,
         attributes=shown,
+    )
+
+
+@lru_cache(1024)
+def _waits(state: str, source: str, host: str, restarts: int) -> Seen:
+    """Of ten thousand jobs that wait the same is seen."""
+    return Seen(
+        state,
+        JobStatus.SUBMITTED,
+        source,
+        site=host,
+        restarts=restarts,
+        attributes=MappingProxyType(attributes(state)),
     )
 
 
