@@ -2,8 +2,9 @@
 
 ``text``: TextMerger's wall time beside ``cat`` of the same files, in turns. ``running``: real
 workers fetch the outputs of subjobs that end one after the other; seconds from the last fetch's
-commit to the merged file, with merging while they run and without. Each part is a function of
-(folder, files, verdict); more kinds of merger are more parts.
+commit to the merged file, with merging while they run and without, and beside it the time that
+Ganga's own merger takes for the same files. Each part is a function of (folder, files, verdict);
+more kinds of merger are more parts.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from gangamon.fetchers.local import LocalFetcher
 from gangamon.postprocess import growth
 from gangamon.postprocess.text import TextMerger
 from gangamon.protocols import Limits, MergeOrder, PollItem
+from tests import ganga
 
 FILES, QUICK, SIZE, ROUNDS = 10_000, 1000, 10_000, 5
 NAME = "out.txt"
@@ -153,6 +155,30 @@ def running(folder: Path, files: int, verdict: Verdict) -> None:
     late, share = _late(folder / "off", files, "false")
     verdict.note("the same, merged at the end only", late, "s")
     verdict.bound("the same, merged before that", share, 0.0, "of all")
+    try:
+        verdict.note("the same, by Ganga's own merger in a session", _stock(folder, files), "s")
+    except LookupError as missing:
+        print(f"Ganga's own merger: not run: {missing}")
+
+
+def _stock(folder: Path, files: int) -> float:
+    """Only the merging: not how Ganga finds the files of each subjob, nor what it waits for."""
+    if not ganga.VERSION:
+        raise LookupError("Ganga is not installed")
+    script = """
+import time
+from GangaCore.GPIDev.Base.Proxy import stripProxy
+began = time.perf_counter()
+stripProxy(TextMerger()).mergefiles(given["files"], given["target"])
+result = time.perf_counter() - began
+"""
+    paths = [str(folder / "on" / str(MASTER) / str(n) / "output" / NAME) for n in range(files)]
+    place, target = folder / "stock", folder / "stock.txt"
+    place.mkdir()
+    took: float = ganga.run_ganga(place, script, {"files": paths, "target": str(target)})
+    if target.stat().st_size < files * SIZE:
+        raise AssertionError(f"{target}: not whole")
+    return took
 
 
 def _late(folder: Path, files: int, on: str) -> tuple[float, float]:

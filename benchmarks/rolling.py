@@ -26,6 +26,10 @@ PROGRAMS = (
 #: Of the lag's 99th percentile, beside the run without restarts.
 MOST = 1.2
 
+#: The share of the jobs that has ended when the restarts begin: ends come then as fast as they ever
+#: will, and nearly all jobs live.
+ENDED = 0.05
+
 
 def planned(jobs: int, masters: int, seconds: float, seed: int, folder: Path) -> Plan:
     """All jobs come at once, and end evenly over ``seconds``, when all have been taken in."""
@@ -42,20 +46,25 @@ def planned(jobs: int, masters: int, seconds: float, seed: int, folder: Path) ->
 def rolling(
     plan: Plan, restart: Sequence[str], said: Callable[[str], None] = lambda _: None
 ) -> Outcome:
-    """One run; what is to be restarted is when half of the jobs are there, each once."""
+    """One run; what is to be restarted is, each once, when ends come (``ENDED``)."""
     with running(plan, Path(plan.folder), PROGRAMS, said) as run:
-        fine = run.until(lambda: len(run.applied.statuses) > plan.jobs // 2, 120 + plan.jobs / 200)
-        begun, live = run.now(), _live(run)
+        fine = run.until(lambda: _ended(run) > ENDED * plan.jobs, 120 + plan.jobs / 200)
+        begun, live, before = run.now(), _live(run), _ended(run)
         for name in restart:
             run.service.stop(name)
             run.service.start(name)
             run.look()
             said(f"{run.now():6.1f} s  {name} was restarted; {_live(run)} jobs live")
-        took = run.now() - begun
+        took, meanwhile = run.now() - begun, _ended(run) - before
         quiet = 120 + 4 * plan.mean + 0.02 * plan.jobs
         well = run.until(run.ended, quiet) and run.until(run.drained, 60)
         outcome = run.verdict()
-        outcome.figures |= {"restarted": len(restart), "restarts_s": round(took, 1), "live": live}
+        outcome.figures |= {
+            "restarted": len(restart),
+            "restarts_s": round(took, 1),
+            "live": live,
+            "ended_meanwhile": meanwhile,
+        }
         if outcome.figures["doubled"]:
             outcome.faults.insert(0, f"{outcome.figures['doubled']} transitions told twice")
         if run.service.ended:
@@ -66,7 +75,11 @@ def rolling(
 
 
 def _live(run: Run) -> int:
-    return sum(status not in FINAL for status in run.applied.statuses.values())
+    return len(run.applied.statuses) - _ended(run)
+
+
+def _ended(run: Run) -> int:
+    return sum(status in FINAL for status in run.applied.statuses.values())
 
 
 # --- the command ------------------------------------------------------------------------------
@@ -91,6 +104,12 @@ def main(argv: list[str]) -> int:
         outcomes[name] = rolling(plan, restart, lambda text: print(text, flush=True))
         for line in common(outcomes[name].figures):
             print(line)
+        if restart:
+            print(
+                "{restarts_s} s of restarts, {live} live, {ended_meanwhile} ended".format(
+                    **outcomes[name].figures
+                )
+            )
     faults = [f"{name}: {fault}" for name, one in outcomes.items() for fault in one.faults]
     with_, without = (outcomes[n].figures["lag_stream"]["p99"] for n in ("with", "without"))
     print(

@@ -85,8 +85,9 @@ def _runs(control: Path, job: str) -> list[Run]:
     # .local file, "Failed to get DN information"): from then on it answers 404 to the owner, and
     # no end is told that could be seen.
     local = control / f"job.{job}.local"
-    if not status.exists() or "subject=" not in local.read_text():
-        return [Run(started, math.inf, None)]
+    lost = "subject=" not in local.read_text()
+    if lost or not status.exists():
+        return [Run(started, math.inf, None, lost)]
     why = failure.read_text() if failure.exists() else ""
     cancelled = re.search("cancel|kill.* by (user|client)", why, re.IGNORECASE)
     end = JobStatus.KILLED if cancelled else JobStatus.FAILED if why else JobStatus.COMPLETED

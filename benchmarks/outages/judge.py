@@ -21,11 +21,13 @@ BOUND = 2.0
 class Run:
     """One run of a job, as its server recorded it. ``started``: None for one that never began.
     ``ended``: infinite for one that goes on, by the server. ``status``: the end in Ganga's word;
-    None for a run that goes on, or was no end (the server began anew)."""
+    None for a run that goes on, or was no end (the server began anew). ``lost``: the server has
+    lost whose it is, and will never tell its end."""
 
     started: float | None
     ended: float
     status: JobStatus | None
+    lost: bool = False
 
 
 @dataclass(frozen=True)
@@ -82,6 +84,11 @@ def unsaid(said: Mapping[str, Sequence[Said]], record: Mapping[str, Sequence[Run
 def going(record: Mapping[str, Sequence[Run]]) -> int:
     """Jobs that the server has no end of: nothing was shown of how they end."""
     return sum(_end(runs) is None for runs in record.values())
+
+
+def lost(record: Mapping[str, Sequence[Run]]) -> int:
+    """Jobs of which no end will ever come: there is nothing to wait for."""
+    return sum(bool(runs) and runs[-1].lost for runs in record.values())
 
 
 def settled(

@@ -21,3 +21,4 @@ def test_a_rolling_restart_loses_and_doubles_no_transition(tmp_path: Path) -> No
     assert not outcome.faults, "\n".join(outcome.faults)
     assert outcome.figures["doubled"] == 0
     assert outcome.figures["live"] > 0
+    assert outcome.figures["ended_meanwhile"] > 0

@@ -13,6 +13,7 @@ from benchmarks.outages.judge import (
     early,
     going,
     hidden,
+    lost,
     settled,
     unsaid,
     untruths,
@@ -71,6 +72,13 @@ def test_a_job_that_goes_on() -> None:
     assert settled(Outage("x", 90.0, 120.0, 10.0), said, {"1": record["1"]}) == -19.0
     for end in (COMPLETING, COMPLETED, FAILED, KILLED):
         assert untruths({"1": [Said(300.0, end)]}, record)
+
+
+def test_a_job_that_the_server_has_lost_is_not_waited_for() -> None:
+    gone = Run(100.0, math.inf, None, lost=True)
+    record = {"a": [gone], "b": [Run(100.0, math.inf, None)], "c": [], "d": [ENDED]}
+    assert lost(record) == 1
+    assert not unsaid({"a": [Said(100.0, RUNNING)]}, {"a": [gone]})
 
 
 def test_unsaid() -> None:
