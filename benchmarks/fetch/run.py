@@ -3,7 +3,9 @@
 10,000 files of 2 kB (of 1,000 subjobs) and 100 of 100 MB, from the same file system (beside ``cp``)
 and from storage that is 50 ms away: over HTTP (beside ``curl --parallel``), by S3 (beside ``curl
 --parallel``, which signs nothing) and XRootD (beside ``xrdcp``), with as many transfers at once as
-a transfer worker has threads. Ours checksums each file, and writes the manifest of each job. Each
+a transfer worker has threads; and from a host that is 50 ms away by ssh (beside ``rsync -a``), as
+outputs of Ganga's Remote jobs, in claims as the service makes them, over one connection that is
+there, with the same cipher. Ours checksums each file, and writes the manifest of each job. Each
 in turns; the median counts. Neither is forced to the disk: what that takes is noted beside it.
 """
 
@@ -12,20 +14,23 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
+from functools import partial
+from itertools import count
 from pathlib import Path
 from statistics import median
 
 import psutil
 
-from benchmarks.fetch import servers
+from benchmarks.fetch import far, servers
 from benchmarks.support import Verdict, parser
 from gangamon.fetchers import storage, stored
 from gangamon.protocols import Manifest, Source
@@ -45,29 +50,37 @@ RATIO, GROWTH = 1.3, 32.0
 
 Plain = Callable[[Path, Path, str], list[str]]
 
+#: Brings all, and says how many files.
+Bring = Callable[[far.Seen], int]
+
+#: Brings all to a new directory: ``seconds``, ``files``, ``grown``, ``peak``.
+Ours = Callable[[Path], dict[str, float]]
+
 
 def main(argv: list[str]) -> int:
     if argv[:1] == ["--child"]:
         return _child(*json.loads(argv[1]))
     options = parser("fetch")
     options.add_argument("--only", choices=sorted(PARTS), help="one part")
+    options.add_argument("--size", choices=("small", "large"), help="files of one size")
     given = options.parse_args(argv)
     verdict = Verdict()
-    for name, part in PARTS.items():
-        if given.only in (None, name):
-            for kind, size in (("small", SMALL), ("large", LARGE)):
+    for name in [given.only] if given.only else PARTS:
+        for kind, size in (("small", SMALL), ("large", LARGE)):
+            if given.size in (None, kind):
                 files = QUICK[size] if given.quick else size[0]
                 with tempfile.TemporaryDirectory(prefix="gm-bench-") as folder:
-                    part(f"{name}, {files:,} {kind}", Path(folder), (files, *size[1:]), verdict)
+                    shape = (files, *size[1:])
+                    PARTS[name](f"{name}, {files:,} {kind}", Path(folder), shape, verdict)
     return verdict.end(given.json)
 
 
-def sources(folder: Path, shape: tuple[int, int, int]) -> None:
-    """``folder/JOB/NAME``."""
+def sources(folder: Path, shape: tuple[int, int, int], below: str = "") -> None:
+    """``folder/JOB/below/NAME``."""
     files, size, each = shape
     block = os.urandom(1 << 20)
     for number in range(files):
-        place = folder / str(number // each)
+        place = folder / str(number // each) / below
         place.mkdir(parents=True, exist_ok=True)
         with (place / f"out{number % each}").open("wb") as file:
             for at in range(0, size, len(block)):
@@ -77,46 +90,87 @@ def sources(folder: Path, shape: tuple[int, int, int]) -> None:
 # --- ours -------------------------------------------------------------------------------------
 
 
-def ours(root: Path, source: Path, url: str, credential: str, warm: str) -> dict[str, float]:
-    """In a process of its own, as a transfer worker's is. ``url``: what ``source`` is called."""
-    for job in source.iterdir():
-        output = root / job.name / "output"
+def ours(source: Path, url: str, credential: str, warm: str, root: Path) -> dict[str, float]:
+    """``url``: what ``source`` is called."""
+
+    def write(job: Path, output: Path) -> None:
         output.mkdir(parents=True)
         lines = [f"massstorage {p.name} {url}/{job.name}/{p.name}" for p in job.iterdir()]
         (output / stored.LOCATIONS).write_text("\n".join(lines))
-    given = json.dumps([str(root), url, credential, warm])
-    words = [sys.executable, "-m", "benchmarks", "fetch", "--child", given]
-    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True)
+
+    jobs = list(source.iterdir())
+    for job in jobs:
+        write(job, root / job.name / "output")
+    if not storage.endpoint(url) and len(list(jobs[0].iterdir())) >= stored.FEW:
+        for job in jobs[:THREADS]:
+            write(job, Path(f"{root}.first") / job.name / "output")
+    found = _process(["stored", str(root), url, credential, warm])
+    return {**found, "files": found["files"] - len(jobs)}  # the locations
+
+
+def _process(given: list[str], environ: Mapping[str, str] | None = None) -> dict[str, float]:
+    """One of its own, as a transfer worker's is."""
+    words = [sys.executable, "-m", "benchmarks", "fetch", "--child", json.dumps(given)]
+    done = subprocess.run(words, stdout=subprocess.PIPE, check=True, text=True, env=environ)
     found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
-def _child(root: str, url: str, credential: str, warm: str) -> int:
+def _child(kind: str, root: str, *given: str) -> int:
     jobs = sorted(Path(root).iterdir())
     process = psutil.Process()
     sizes: list[int] = []
-    storage.for_url(url)  # a worker has it loaded, and its client made, as it lives for long
-    if warm:
-        storage.bring(Source(warm, credential), f"{root}.warm")
+
+    looks, every = count(), max(1, len(jobs) // 100)
+
+    def seen() -> None:
+        # A look takes as long as five small files.
+        if next(looks) % every == 0:
+            sizes.append(process.memory_info().rss)
+
+    bring = (_stored if kind == "stored" else _by_ssh)(root, jobs, *given)
     began = time.perf_counter()
-
-    extra = {"storage_files": '["out*"]', "storage_credential": credential}
-
-    def one(job: Path) -> int:
-        order = fetch_order(str(job / "output"), [root], fqid=f"7.{job.name}", extra=extra)
-        done = stored.complete(order, Manifest(()), lambda _: nullcontext())
-        sizes.append(process.memory_info().rss)
-        return len(done.files)
-
-    with ThreadPoolExecutor(THREADS) as pool:
-        count = sum(pool.map(one, jobs))
+    files = bring(seen)
     seconds = time.perf_counter() - began
     grown = (max(sizes) - max(sizes[: max(THREADS, len(sizes) // 10)])) / 1e6
     # The peak that getrusage(2) tells may be that of the process that started this one.
     peak = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
     peaked = int(peak[1]) / 1e3 if peak else 0.0
-    print(json.dumps({"seconds": seconds, "files": count, "grown": grown, "peak": peaked}))
+    print(json.dumps({"seconds": seconds, "files": files, "grown": grown, "peak": peaked}))
+    sys.stdout.flush()
     os._exit(0)  # whatever threads a client library has
+
+
+def _stored(root: str, jobs: list[Path], url: str, credential: str, warm: str) -> Bring:
+    storage.for_url(url)  # a worker has it loaded, and its client made, as it lives for long
+    if warm:
+        storage.bring(Source(warm, credential), f"{root}.warm")
+    extra = {"storage_files": '["out*"]', "storage_credential": credential}
+
+    def one(job: Path) -> int:
+        roots = [str(job.parent)]
+        order = fetch_order(str(job / "output"), roots, fqid=f"7.{job.name}", extra=extra)
+        return len(stored.complete(order, Manifest(()), lambda _: nullcontext()).files)
+
+    def bring(seen: far.Seen) -> int:
+        def then(job: Path) -> int:
+            found = one(job)
+            seen()
+            return found
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            return sum(pool.map(then, jobs))
+
+    first = Path(f"{root}.first")
+    for _ in range(2 if first.exists() else 0):  # its helper processes run, likewise
+        with ThreadPoolExecutor(THREADS) as pool:
+            list(pool.map(one, first.iterdir()))
+    return bring
+
+
+def _by_ssh(root: str, jobs: list[Path], endpoint: str, workspace: str) -> Bring:
+    far.warm(endpoint)
+    return lambda seen: far.bring(endpoint, workspace, jobs, THREADS, seen)
 
 
 def compare(
@@ -128,33 +182,37 @@ def compare(
     verdict: Verdict,
     credential: str = "",
     warm: str = "",
+    own: Ours | None = None,
+    environ: Mapping[str, str] | None = None,
 ) -> None:
     """``urls``: of the source, for ours and for the plain tool. ``warm``: of another file there,
-    which ours fetches before the time is taken."""
+    which ours fetches before the time is taken. ``own``: brings it, if not ``ours``. ``environ``:
+    of the plain tool."""
+    brings = own or partial(ours, source, urls[0], credential, warm)
     times: dict[str, list[float]] = {"plain": [], "ours": [], "plain, disk": [], "ours, disk": []}
     grown = peak = 0.0
-    jobs = list(source.iterdir())
-    many = sum(1 for job in jobs for _ in job.iterdir()) > 500
+    many = sum(len(files) for _, _, files in os.walk(source)) > 500
     for turn in range(ROUNDS):
         target, root = folder / f"plain{turn}", folder / f"ours{turn}"
         target.mkdir()
         words = plain(source, target, urls[1])
         os.sync()
         began = time.perf_counter()
-        subprocess.run(words, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        quiet = subprocess.DEVNULL
+        subprocess.run(words, check=True, stdout=quiet, stderr=quiet, env=environ)
         times["plain"].append(time.perf_counter() - began)
         times["plain, disk"].append(times["plain"][-1] + _synced(target))
-        count = sum(len(files) for _, _, files in os.walk(target))
+        brought = sum(len(files) for _, _, files in os.walk(target))
         # ext4 gives no inode anew for a minute, and looks at each of them whenever it makes a file
         # (recently_deleted, fs/ext4/ialloc.c): who comes next would pay. Large files need the room.
         if not many:
             shutil.rmtree(target)
-        found = ours(root, source, urls[0], credential, warm)
+        found = brings(root)
         times["ours"].append(found["seconds"])
         times["ours, disk"].append(found["seconds"] + _synced(root))
         grown, peak = max(grown, found["grown"]), max(peak, found["peak"])
-        if found["files"] != count + len(jobs):  # each has its locations, too
-            raise AssertionError(f"{name}: {found['files']} of ours, {count} of {words[0]}")
+        if found["files"] != brought:
+            raise AssertionError(f"{name}: {found['files']} of ours, {brought} of {words[0]}")
         if not many:
             shutil.rmtree(root)
     middle = {key: median(taken) for key, taken in times.items()}
@@ -241,10 +299,27 @@ def _xrdcp(source: Path, target: Path, url: str) -> list[str]:
     return ["xrdcp", "-s", "-r", "--parallel", str(THREADS), f"{url}/", f"{target}/"]
 
 
+def ssh(name: str, folder: Path, shape: tuple[int, int, int], verdict: Verdict) -> None:
+    source = folder / "source"
+    sources(source, shape, "output")
+    with far.running() as host:
+
+        def own(root: Path) -> dict[str, float]:
+            for job in source.iterdir():
+                (root / job.name / "output").mkdir(parents=True)
+            return _process(["ssh", str(root), host.endpoint, str(source)], host.environ)
+
+        def plain(source: Path, target: Path, url: str) -> list[str]:
+            return ["rsync", "-a", "-e", shlex.join(host.ssh), f"127.0.0.1:{source}/", f"{target}/"]
+
+        compare(name, folder, source, ("", ""), plain, verdict, own=own, environ=host.environ)
+
+
 #: What there is to measure, in order.
 PARTS: dict[str, Callable[[str, Path, tuple[int, int, int], Verdict], None]] = {
     "same": same,
     "web": web,
     "s3": s3,
     "root": root,
+    "ssh": ssh,
 }

@@ -40,6 +40,7 @@ from gangamon.protocols.output import (
     Putter,
     Source,
     Storage,
+    Streaming,
 )
 from gangamon.protocols.push import News, Push
 from gangamon.protocols.queue import Clock, TaskQueue
@@ -117,6 +118,7 @@ __all__ = [
     "Rescued",
     "Source",
     "Storage",
+    "Streaming",
     "TaskQueue",
     "Written",
 ]

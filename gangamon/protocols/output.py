@@ -78,6 +78,16 @@ class Fetcher(Protocol):
         ...
 
 
+@runtime_checkable
+class Streaming(Fetcher, Protocol):
+    """A fetcher that brings the outputs of many jobs at less cost than one by one."""
+
+    def stream(self, orders: Sequence[FetchOrder]) -> AbstractContextManager[Fetcher]:
+        """A fetcher that will be given these orders, in this order; some may be left out, and each
+        can fail by itself only. Entering and leaving it raises nothing, and asks nobody."""
+        ...
+
+
 @dataclass(frozen=True)
 class Placed:
     """``manifest``: what lies in the output directory after ``puts`` were taken out of it."""

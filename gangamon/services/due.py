@@ -15,7 +15,8 @@ from gangamon.services.alarm import Alarm
 #: ticks until then come sooner.
 SOONEST, LATEST = 0.01, 60.0
 
-#: Members of one claim of the fetch queue: files are small far more often than not.
+#: Members of one claim of the fetch queue: files are small far more often than not. One more claim
+#: is asked for while one comes (fetchers/sessions.py), so that a far host is never waited for.
 FETCHES = 10
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 
 from gangamon.domain.command import UNSPLIT
@@ -34,6 +34,7 @@ from gangamon.services.checks import run_checks
 from gangamon.services.due import Dispatcher
 from gangamon.services.leases import LeaseKeeper
 from gangamon.services.mode import given_back
+from gangamon.services.streams import Fetchers, streamed
 from gangamon.services.tell import decided, subjob_event, tell
 from gangamon.services.trail import about_member, step
 
@@ -55,7 +56,8 @@ Stored = Callable[[FetchOrder, Manifest, Callable[[str], AbstractContextManager[
 
 
 class Fetch:
-    """Works one claim of an owner's fetch queue, job by job; each is committed at once.
+    """Works one claim of an owner's fetch queue, job by job; each is committed at once, also where
+    a fetcher brings many in one go (``Streaming``).
 
     ``grows``: seconds until a master's merge is to take in what was brought, None: at its end."""
 
@@ -92,23 +94,37 @@ class Fetch:
         claim = self._store.begin(token, worker, self._keeper.lease)
         if claim is None:
             return 0
-        done = 0
-        wanted: Mapping[str, Fetchable] = {}
-        read_at = -FRESH
         with self._keeper.hold(token):
             self._dispatcher.push([claim.queue])  # one claim less waits: the next may
-            for n, member in enumerate(claim.members):
-                if time.monotonic() - read_at >= FRESH:
-                    read_at = time.monotonic()
-                    wanted = self._store.fetchable(claim.members[n:])
-                with about_member(claim.queue, member), step("fetch"):
-                    try:
-                        done += self._one(claim, member, wanted.get(member))
-                    except LeaseLost as error:
-                        log.warning("%s: not committed, another has it", error)
+            wanted, read_at = self._store.fetchable(claim.members), time.monotonic()
+            members = _by_lane(claim.members, wanted)
+            found = [wanted[member] for member in members if member in wanted]
+            orders = [_order(one) for one in found if not one.master.observe]
+            with streamed(self._fetcher, orders) as fetcher:
+                return self._each(claim, members, fetcher, wanted, read_at)
+
+    def _each(
+        self,
+        claim: Claim,
+        members: Sequence[str],
+        fetcher: Fetchers,
+        wanted: Mapping[str, Fetchable],
+        read_at: float,
+    ) -> int:
+        """``wanted``: of its members, as it was at ``read_at``."""
+        done = 0
+        for n, member in enumerate(members):
+            if time.monotonic() - read_at >= FRESH:
+                read_at = time.monotonic()
+                wanted = self._store.fetchable(members[n:])
+            with about_member(claim.queue, member), step("fetch"):
+                try:
+                    done += self._one(claim, fetcher, member, wanted.get(member))
+                except LeaseLost as error:
+                    log.warning("%s: not committed, another has it", error)
         return done
 
-    def _one(self, claim: Claim, member: str, wanted: Fetchable | None) -> int:
+    def _one(self, claim: Claim, fetcher: Fetchers, member: str, wanted: Fetchable | None) -> int:
         if wanted is None:
             self._store.drop(claim.token, claim.queue, member)  # withdrawn, resubmitted or done
             return 0
@@ -120,7 +136,7 @@ class Fetch:
             self._store.postpone(claim.token, claim.queue, member, RETRY_CAP)
             return 0
         else:
-            fetched = self._fetch(claim, member, wanted)
+            fetched = self._fetch(claim, fetcher, member, wanted)
         if fetched is None:
             return 0
         step = advance(job, fetched, AbsencePolicy(), self._clock.now())
@@ -134,21 +150,13 @@ class Fetch:
         self._dispatcher.push(done.due)
         return done.applied
 
-    def _fetch(self, claim: Claim, member: str, wanted: Fetchable) -> Fetched | None:
+    def _fetch(
+        self, claim: Claim, fetcher: Fetchers, member: str, wanted: Fetchable
+    ) -> Fetched | None:
         """The stage's end, or None if it was put off."""
-        master = wanted.master
-        order = FetchOrder(
-            fqid=wanted.job.fqid,
-            attempt=wanted.job.attempt,
-            target=master.output(wanted.sub),
-            native_id=wanted.spec.native_id,
-            extra=wanted.spec.extra,
-            roots=master.roots,
-            lane=master.lane,
-            restart=wanted.job.restart,
-        )
+        order = _order(wanted)
         try:
-            placed = self._bring(claim, wanted, order)
+            placed = self._bring(claim, fetcher, wanted, order)
             manifest = placed.manifest
             return Fetched(
                 True,
@@ -174,14 +182,16 @@ class Fetch:
             self._store.postpone(claim.token, claim.queue, member, wait, str(error))
             return None
 
-    def _bring(self, claim: Claim, wanted: Fetchable, order: FetchOrder) -> Placed:
+    def _bring(
+        self, claim: Claim, fetcher: Fetchers, wanted: Fetchable, order: FetchOrder
+    ) -> Placed:
         """Outputs of a job that failed are not put on storage, as in Ganga."""
 
         def slot(endpoint: str) -> AbstractContextManager[object]:
             return self._seat(claim, endpoint)
 
         def fetch() -> Manifest:
-            manifest = self._fetcher(order.lane.backend).fetch(order)
+            manifest = fetcher(order.lane.backend).fetch(order)
             return manifest if self._stored is None else self._stored(order, manifest, slot)
 
         if self._putter is None or wanted.job.verdict is not JobStatus.COMPLETED:
@@ -223,3 +233,23 @@ class Fetch:
         if wanted.sub == UNSPLIT or wanted.job.verdict is not JobStatus.COMPLETED:
             return ()
         return run_checks(self._checker, wanted.master, wanted.sub)
+
+
+def _by_lane(members: Sequence[str], wanted: Mapping[str, Fetchable]) -> list[str]:
+    """One host after the other: who has a stream of one and waits for another's might wait for
+    somebody who waits for him."""
+    return sorted(members, key=lambda one: str(wanted[one].master.lane) if one in wanted else "")
+
+
+def _order(wanted: Fetchable) -> FetchOrder:
+    master = wanted.master
+    return FetchOrder(
+        fqid=wanted.job.fqid,
+        attempt=wanted.job.attempt,
+        target=master.output(wanted.sub),
+        native_id=wanted.spec.native_id,
+        extra=wanted.spec.extra,
+        roots=master.roots,
+        lane=master.lane,
+        restart=wanted.job.restart,
+    )

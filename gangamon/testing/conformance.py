@@ -29,6 +29,7 @@ from gangamon.protocols import (
     MergeOrder,
     PollItem,
     PostProcessor,
+    Streaming,
 )
 
 #: What a backend may say of a job; the rest is Ganga's and the stages'.
@@ -112,7 +113,8 @@ class BackendConformance:
         answers = case.backend.second_source(case.lane, asked)
         assert set(answers) == {item.fqid for item in asked}
         for answer in answers.values():
-            assert isinstance(answer, Seen) or (isinstance(answer, Absent) and answer.second)
+            told = isinstance(answer, Seen) or (isinstance(answer, Absent) and answer.second)
+            assert told, answer
         assert isinstance(answers[case.missing.fqid], Absent)
 
     def test_limits_are_limits(self, case: BackendCase) -> None:
@@ -186,6 +188,30 @@ class FetcherConformance:
         with pytest.raises(PermanentError):
             case.fetcher.fetch(replace(case.order, roots=(str(elsewhere),)))
         assert snapshot(case.order.target) == before
+
+
+class StreamingConformance(FetcherConformance):
+    """For every fetcher that is Streaming."""
+
+    def test_a_stream_brings_what_it_brings_by_itself(self, case: FetcherCase) -> None:
+        """One that is not there has its own error, and no other."""
+        assert isinstance(case.fetcher, Streaming)
+        with case.fetcher.stream([case.missing, case.order]) as stream:
+            with pytest.raises(OutputMissing):
+                stream.fetch(case.missing)
+            done = stream.fetch(case.order)
+        assert done.files
+        assert case.fetcher.fetch(case.order) == done
+
+    def test_orders_of_a_stream_may_be_left_out(self, case: FetcherCase) -> None:
+        """The first, or all of them."""
+        assert isinstance(case.fetcher, Streaming)
+        before = snapshot(case.order.target)
+        with case.fetcher.stream([case.order, case.missing]):
+            pass
+        assert snapshot(case.order.target) == before
+        with case.fetcher.stream([case.missing, case.order]) as stream:
+            assert stream.fetch(case.order).files
 
 
 @dataclass(frozen=True)

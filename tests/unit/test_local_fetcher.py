@@ -15,6 +15,7 @@ from gangamon import fetchers
 from gangamon.errors import BadInput, OutputMissing, TransientError
 from gangamon.fetchers import manifest
 from gangamon.fetchers.local import LocalFetcher
+from gangamon.outdir import manifest as written
 from gangamon.protocols import Manifest
 from gangamon.testing.conformance import snapshot
 from gangamon.testing.factories import fetch_order
@@ -69,7 +70,7 @@ def test_a_fitting_manifest_is_believed(
     """Of the same attempt, and with the same sizes and times, no file is read again."""
     first = fetch()
     before = snapshot(str(output))
-    monkeypatch.setattr(manifest, "_checksum", lambda found: pytest.fail(found.path))
+    monkeypatch.setattr(written, "_checksum", lambda found: pytest.fail(found.path))
     assert fetch() == first
     assert snapshot(str(output)) == before
 

@@ -143,7 +143,7 @@ def test_a_full_disk(
         raise OSError(number, os.strerror(number))
 
     before = snapshot(str(output))
-    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(DiskFull):
         fetch(workdir=str(workdir))
     assert snapshot(str(output)) == before

@@ -9,7 +9,7 @@ import zlib
 
 import pytest
 
-from gangamon.fetchers.storage import checksum
+from gangamon.outdir import checksum
 
 
 @pytest.mark.parametrize("installed", [True, False], ids=["zlib-ng", "zlib"])

@@ -17,6 +17,7 @@ from gangamon.errors import BadInput, DiskFull, StorageAway, TransientError
 from gangamon.fetchers import stored
 from gangamon.fetchers.local import LocalFetcher
 from gangamon.fetchers.storage import file
+from gangamon.outdir import small
 from gangamon.protocols import FetchOrder, Manifest
 from gangamon.testing.factories import fetch_order
 
@@ -130,9 +131,37 @@ def test_a_note_that_is_not_ours(top: Path) -> None:
     (top / "store" / "a").write_text("a")
     say(top, f"massstorage a {top}/store/a")
     for text in ("", "[]", json.dumps({"v": 1, "attempt": 1, "files": []})):
-        (output(top) / stored.NAME).write_text(text)
+        (output(top) / stored.NOTE).write_text(text)
         (output(top) / "a").unlink(missing_ok=True)
         assert len(complete(top).files) == 2
+
+
+def test_what_was_brought_is_known_when_another_file_changes(top: Path) -> None:
+    """The manifest is written anew, and says it still; of another attempt it does not."""
+    (top / "store" / "a").write_text("a")
+    say(top, f"massstorage a {top}/store/a")
+    complete(top)
+    body = json.loads((output(top) / ".gangamon-manifest.json").read_text())
+    assert body["stored"] == {"a": f"{top}/store/a"}
+    (output(top) / "stdout").write_text("more")
+    (top / "store" / "a").write_text("other")
+    assert len(complete(top).files) == 3
+    assert (output(top) / "a").read_text() == "a"
+    complete(top, attempt=2)
+    assert (output(top) / "a").read_text() == "other"
+
+
+def test_a_note_of_an_earlier_version(top: Path) -> None:
+    """Beside the manifest, not in it."""
+    (top / "store" / "a").write_text("other")
+    say(top, f"massstorage a {top}/store/a")
+    (output(top) / "a").write_text("brought")
+    note = {"v": 1, "attempt": 1, "files": {"a": f"{top}/store/a"}}
+    (output(top) / stored.NOTE).write_text(json.dumps(note))
+    assert len(complete(top).files) == 2
+    assert (output(top) / "a").read_text() == "brought"
+    complete(top, attempt=2)
+    assert (output(top) / "a").read_text() == "other"
 
 
 def test_a_file_that_changes_while_it_is_copied(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,7 +209,7 @@ def test_each_way_to_copy(top: Path, way: str, monkeypatch: pytest.MonkeyPatch) 
 
 def test_small_and_large_of_one_job(top: Path) -> None:
     """Each is brought, and a failure of one leaves none half."""
-    sizes = {"a": 0, "b": 1, "c": 2000, "d": stored.SMALL - 1, "e": stored.SMALL, "f": 3 << 20}
+    sizes = {"a": 0, "b": 1, "c": 2000, "d": small.SMALL - 1, "e": small.SMALL, "f": 3 << 20}
     content = {name: os.urandom(size) for name, size in sizes.items()}
     for name, body in content.items():
         (top / "store" / name).write_bytes(body)
@@ -200,6 +229,7 @@ def test_small_and_large_of_one_job(top: Path) -> None:
 def test_no_room_for_a_small_one(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (top / "store" / "a").write_text("a")
     say(top, f"massstorage a {top}/store/a")
+    complete(top, patterns="[]")
 
     def full(*_: object) -> int:
         raise OSError(errno.ENOSPC, "No space left on device")

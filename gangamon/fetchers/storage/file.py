@@ -12,13 +12,12 @@ import contextlib
 import errno
 import fcntl
 import os
-import stat
-from collections.abc import Mapping
 from urllib.parse import unquote, urlsplit
 
-from gangamon.errors import BackendUnreachable, TransientError
-from gangamon.fetchers import manifest
-from gangamon.fetchers.storage.checksum import adler32
+from gangamon.errors import BackendUnreachable
+from gangamon.outdir.checksum import adler32
+from gangamon.outdir.small import opened, unchanged
+from gangamon.outdir.tree import cleared, create, temporary
 from gangamon.protocols import Source
 
 #: Copy-on-write clone of a whole file (linux/fs.h, ioctl_ficlone(2)).
@@ -39,71 +38,34 @@ class FileStorage:
 
     def bring(self, source: Source, path: str) -> str:
         """See Storage. Raises BackendUnreachable for a file system that refuses now."""
-        place = _place(source.url)
-        descriptor, before = _opened(place)
+        place = path_of(source.url)
+        descriptor, before = opened(place)
         try:
-            temporary = manifest.temporary(path)
-            with manifest.cleared(temporary, path):
-                return _copied(descriptor, before, place, temporary, path)
+            hidden = temporary(path)
+            with cleared(hidden, path):
+                return _copied(descriptor, before, place, hidden, path)
         finally:
             os.close(descriptor)
 
 
-def bring_small(urls: Mapping[str, str], target: str, device: int, most: int) -> dict[str, str]:
-    """As ``bring``, the checksums by name: of those that lie on this device and have fewer than
-    ``most`` bytes; the others are left alone. Each call of the system counts here."""
-    done: dict[str, str] = {}
-    hidden = manifest.temporary(os.path.join(target, ""))  # of one after the other
-    with manifest.cleared(hidden, target):
-        for name, url in urls.items():
-            place = _place(url)
-            descriptor, before = _opened(place)
-            try:
-                if before.st_size < most and before.st_dev == device:
-                    done[name] = _copied(descriptor, before, place, hidden, f"{target}/{name}")
-            finally:
-                os.close(descriptor)
-    return done
-
-
-def _place(url: str) -> str:
+def path_of(url: str) -> str:
+    """Of a URL, or a path, that is mounted here."""
     return url if url.startswith("/") else unquote(urlsplit(url).path)
 
 
-def _opened(place: str) -> tuple[int, os.stat_result]:
-    try:
-        # A pipe must not hold us up.
-        descriptor = os.open(place, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError as error:
-        raise TransientError(f"{place}: not there") from error
-    except OSError as error:
-        raise BackendUnreachable(f"{place}: {error.strerror}") from error
-    facts = os.fstat(descriptor)
-    if not stat.S_ISREG(facts.st_mode):
-        os.close(descriptor)
-        raise TransientError(f"{place}: not a regular file")
-    return descriptor, facts
-
-
-def _copied(source: int, before: os.stat_result, place: str, temporary: str, path: str) -> str:
-    target = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+def _copied(source: int, before: os.stat_result, place: str, hidden: str, path: str) -> str:
+    target = create(hidden)
     try:
         large = before.st_size > _CHUNK
         if large and (_cloned(source, target) or _moved(source, target, before.st_size)):
             size, checksum = _through(target, -1, place)
         else:
             size, checksum = _through(source, target, place, before.st_size)
-        after = os.fstat(source)
+        unchanged(source, before, size, place)
     finally:
         os.close(target)
-    if _facts(after) != _facts(before) or size != before.st_size:
-        raise TransientError(f"{place}: changed while it was copied")
-    os.rename(temporary, path)
+    os.rename(hidden, path)
     return f"adler32:{checksum:08x}"
-
-
-def _facts(found: os.stat_result) -> tuple[int, int]:
-    return found.st_size, found.st_mtime_ns
 
 
 def _cloned(source: int, target: int) -> bool:

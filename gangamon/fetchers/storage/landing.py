@@ -21,7 +21,7 @@ from typing import Any
 
 from gangamon.errors import DiskFull, TransientError
 from gangamon.fetchers import manifest
-from gangamon.fetchers.storage.checksum import Rolling, adler32, crc32
+from gangamon.outdir.checksum import Rolling, adler32, crc32
 
 #: Bytes from which on it pays to go on with a part.
 LARGE = 8 << 20

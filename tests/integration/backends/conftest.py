@@ -5,17 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Protocol
 
 import pytest
 
-from tests.integration.backends import arc, condor, dirac, diracx, sge, slurm
+from gangamon import ssh
+from tests.integration.backends import arc, condor, dirac, diracx, sge, slurm, sshd
 from tests.integration.backends.arc import Arc
 from tests.integration.backends.condor import Condor
 from tests.integration.backends.dirac import Dirac
 from tests.integration.backends.diracx import DiracX
+from tests.integration.backends.far import Far
 from tests.integration.backends.sge import GridEngine
 from tests.integration.backends.slurm import Slurm
+from tests.integration.backends.sshd import Sshd
 
 
 def _require(packages: list[str]) -> None:
@@ -80,6 +84,27 @@ def grid_engine() -> Iterator[GridEngine]:
     _require(sge.missing())
     with sge.running(GridEngine()) as engine:
         yield engine
+
+
+@pytest.fixture(scope="module")
+def ssh_server() -> Iterator[Sshd]:
+    _require(sshd.missing())
+    with sshd.running() as found:
+        yield found
+
+
+@pytest.fixture
+def remote(ssh_server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
+    """Asked by this process, over a connection that is not there yet."""
+    monkeypatch.setenv("PATH", str(ssh_server.bin), prepend=":")
+    monkeypatch.setattr(ssh, "_sockets", lambda: str(ssh_server.temporary))
+    yield ssh_server
+    ssh_server.connection().close()
+
+
+@pytest.fixture
+def far(tmp_path: Path) -> Far:
+    return Far(tmp_path)
 
 
 class Cluster(Protocol):

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import pytest
 
-from gangamon import ssh
 from gangamon.backends import examine
 from gangamon.backends.remote import RemoteBackend
 from gangamon.domain.lane import Lane
@@ -26,58 +25,14 @@ from gangamon.testing.conformance import (
     BackendCase,
     BackendConformance,
     FetcherCase,
-    FetcherConformance,
+    StreamingConformance,
 )
-from gangamon.testing.factories import poll_item
-from tests.integration.backends import sshd
+from tests.integration.backends.far import START, Far
 from tests.integration.backends.sshd import Sshd
 from tests.support.waiting import until
 
-START = "START: Mon Nov 23 03:09:43 2026\n"
 STOP = "STOP: Mon Nov 23 03:09:47 2026\n"
 HERE = socket.gethostname()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Sshd]:
-    if absent := sshd.missing():
-        pytest.skip(f"not installed (Debian): {', '.join(absent)}")
-    with sshd.running() as found:
-        yield found
-
-
-@pytest.fixture
-def remote(server: Sshd, monkeypatch: pytest.MonkeyPatch) -> Iterator[Sshd]:
-    """Asked by this process, over a connection that is not there yet."""
-    monkeypatch.setenv("PATH", str(server.bin), prepend=":")
-    monkeypatch.setattr(ssh, "_sockets", lambda: str(server.temporary))
-    yield server
-    server.connection().close()
-
-
-class Far:
-    """A Ganga's workspace on the other host."""
-
-    def __init__(self, folder: Path) -> None:
-        self.top = folder / "far home" / "workspace" / "me" / "LocalXML"
-
-    def job(self, number: int, text: str | None = "", wrapper: int = 0, host: str = "") -> PollItem:
-        """None: there is no status file yet."""
-        output = self.top / str(number) / "output"
-        output.mkdir(parents=True)
-        (self.top / str(number) / "input").mkdir()
-        if text is not None:
-            (output / "__jobstatus__").write_text(text)
-        return self.item(number, wrapper, host)
-
-    def item(self, number: int, wrapper: int = 0, host: str = "") -> PollItem:
-        extra = {"workspace": str(self.top), "wrapper_pid": wrapper, "host": host}
-        return poll_item(f"42.{number}", "/none", native_id=str(number), extra=extra)
-
-
-@pytest.fixture
-def far(tmp_path: Path) -> Far:
-    return Far(tmp_path)
 
 
 @pytest.fixture
@@ -124,7 +79,7 @@ class TestRemote(BackendConformance):
         )
 
 
-class TestFetch(FetcherConformance):
+class TestFetch(StreamingConformance):
     @pytest.fixture
     def case(self, remote: Sshd, far: Far, tmp_path: Path) -> FetcherCase:
         item = far.job(1, f"{START}EXITCODE: 0\n")

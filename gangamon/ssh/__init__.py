@@ -13,9 +13,7 @@ import fcntl
 import os
 import re
 import secrets
-import selectors
 import shutil
-import signal
 import stat
 import subprocess
 import tempfile
@@ -26,15 +24,13 @@ from pathlib import Path
 from typing import IO
 
 from gangamon.errors import BackendUnreachable, BadInput, CredentialMissing, TransientError
+from gangamon.ssh.stream import MOST_NOISE, Late, Output, Talk, end, text
 
 #: Seconds for which an idle connection is kept.
 PERSIST = 120
 
 #: Seconds in which a connection must be there, and within which one that died is noticed.
 CONNECT = 20
-
-#: Bytes that a login may print before a script begins.
-MOST_NOISE = 1 << 20
 
 #: Bytes that a script may print, where all of it is kept.
 MOST_OUTPUT = 64 << 20
@@ -108,7 +104,7 @@ class Ssh:
         than ``idle`` for more; and a function that takes what was last read, checks that the script
         came to its end with exit code 0, and gives that back without the mark of the end."""
         deadline = time.monotonic() + timeout
-        mark = f"gangamon-{secrets.token_hex(12)}"
+        mark = made_up()
         with tempfile.TemporaryFile() as given, tempfile.TemporaryFile() as errors:
             given.write(
                 f"LC_ALL=C; export LC_ALL\nprintf '%s\\n' {mark}\n{script}\n"
@@ -117,31 +113,71 @@ class Ssh:
             given.seek(0)
             self._connect(deadline)
             process = self._start([*self._words, *self._far("exec /bin/sh -s")], given, errors)
-            assert process.stdout is not None
-            out = Output(process.stdout, str(self._host), deadline, idle)
             try:
-                try:
-                    out.skip_past(f"{mark}\n".encode())
-                except EOFError:
-                    with contextlib.suppress(subprocess.TimeoutExpired):
-                        process.wait(1)  # its output has ended, or is worth nothing
-                    raise self._fault(errors, process.poll()) from None
+                out = self._begun(process, mark, errors, deadline, idle)
                 yield out, lambda last: self._ended(last, mark, errors)
-            except _Late:
+            except Late:
                 # The connection may hang: the next query shall have a new one.
                 self._drop()
                 raise
             finally:
-                _end(process)
+                end(process)
+
+    def talk(self, script: str, timeout: float, idle: float) -> Talk:
+        """A shell script that reads what it is to do from its standard input, begun within
+        ``timeout`` seconds; then never waiting longer than ``idle`` for more of what it prints. It
+        must be ended. Raises CredentialMissing or BackendUnreachable."""
+        mark, deadline = made_up(), time.monotonic() + timeout
+        errors = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the talk
+        try:
+            self._connect(deadline)
+            words = [*self._words, *self._far("exec /bin/sh -s")]
+            process = self._start(words, subprocess.PIPE, errors)
+            assert process.stdin is not None
+            try:
+                # In one command: a shell has read all of it before it does the first thing, and
+                # may read ahead till then.
+                head = f"LC_ALL=C; export LC_ALL; printf '%s\\n' {mark}"
+                with contextlib.suppress(OSError):
+                    process.stdin.write(f"{{ {head}\n{script}\n}}\n".encode())
+                    process.stdin.flush()
+                return Talk(process, self._begun(process, mark, errors, deadline, idle), errors)
+            except BaseException as error:
+                if isinstance(error, Late):
+                    self._drop()
+                end(process)
+                raise
+        except BaseException:
+            errors.close()
+            raise
+
+    def _begun(
+        self,
+        process: subprocess.Popen[bytes],
+        mark: str,
+        errors: IO[bytes],
+        deadline: float,
+        idle: float,
+    ) -> Output:
+        """What it prints behind the mark."""
+        assert process.stdout is not None
+        out = Output(process.stdout, str(self._host), deadline, idle)
+        try:
+            out.skip_past(f"{mark}\n".encode())
+        except EOFError:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(1)  # its output has ended, or is worth nothing
+            raise self._fault(errors, process.poll()) from None
+        return out
 
     def _ended(self, last: bytes, mark: str, errors: IO[bytes]) -> bytes:
         # A logout may print something, too.
         body, found, tail = last.rpartition(f"\n{mark} ".encode())
         if not found:
-            raise BackendUnreachable(f"{self._host}: cut off: {_text(errors)}")
+            raise BackendUnreachable(f"{self._host}: cut off: {text(errors)}")
         code = tail.split(b"\n")[0].decode()
         if code != "0":
-            raise BackendUnreachable(f"{self._host}: exit code {code}: {_text(errors)}")
+            raise BackendUnreachable(f"{self._host}: exit code {code}: {text(errors)}")
         return body
 
     # --- the connection ---------------------------------------------------------------------
@@ -164,7 +200,7 @@ class Ssh:
             except subprocess.TimeoutExpired:
                 raise BackendUnreachable(f"{self._host}: no connection in time") from None
             finally:
-                _end(process)
+                end(process)
             if code:
                 raise self._fault(errors, code)
 
@@ -212,7 +248,7 @@ class Ssh:
             raise BackendUnreachable(f"ssh: {error.strerror}") from error
 
     def _fault(self, errors: IO[bytes], code: int | None) -> TransientError:
-        said = _text(errors)
+        said = text(errors)
         if _UNKNOWN_HOST.search(said):
             hint = f"log in once by hand (ssh {self._host}) to accept its host key"
             return BackendUnreachable(f"{self._host}: {said} ({hint})")
@@ -221,44 +257,6 @@ class Ssh:
         if code is None:
             return BackendUnreachable(f"{self._host}: no answer but {MOST_NOISE} bytes of a login")
         return BackendUnreachable(f"{self._host}: ssh: exit code {code}: {said or 'no message'}")
-
-
-class _Late(BackendUnreachable):
-    """No answer in time."""
-
-
-class Output:
-    """What comes from the other host, in time. ``read`` as of a file."""
-
-    def __init__(self, pipe: IO[bytes], host: str, deadline: float, idle: float) -> None:
-        self._fd, self._host, self._deadline, self._idle = pipe.fileno(), host, deadline, idle
-        self._kept = b""
-        os.set_blocking(self._fd, False)
-
-    def read(self, size: int) -> bytes:
-        """Up to ``size`` bytes, at least one; b'' at the end."""
-        if not self._kept:
-            self._kept = self._more()
-        found, self._kept = self._kept[:size], self._kept[size:]
-        return found
-
-    def skip_past(self, mark: bytes) -> None:
-        """EOFError if it ends before the mark, or too much comes before it."""
-        seen = b""
-        while mark not in seen:
-            chunk = self._more()
-            if not chunk or len(seen) > MOST_NOISE:
-                raise EOFError
-            seen += chunk
-        self._kept = seen.partition(mark)[2]
-
-    def _more(self) -> bytes:
-        with selectors.DefaultSelector() as selector:
-            selector.register(self._fd, selectors.EVENT_READ)
-            left = min(self._deadline - time.monotonic(), self._idle)
-            if left <= 0 or not selector.select(left):
-                raise _Late(f"{self._host}: no answer in time")
-        return os.read(self._fd, 1 << 16)
 
 
 @contextlib.contextmanager
@@ -287,24 +285,14 @@ def _sockets() -> str:
     return str(path)
 
 
+def made_up() -> str:
+    """A word that nobody can know before."""
+    return f"gangamon-{secrets.token_hex(12)}"
+
+
 def version() -> str:
     """Of the client; BackendUnreachable if there is none."""
     if shutil.which("ssh") is None:
         raise BackendUnreachable("ssh: there is no such command")
     done = subprocess.run(["ssh", "-V"], capture_output=True, text=True, timeout=30, check=False)
     return done.stderr.strip()
-
-
-def _text(errors: IO[bytes]) -> str:
-    errors.seek(0)
-    lines = errors.read(16384).decode("utf-8", "replace").splitlines()
-    return "; ".join(line.strip() for line in lines if line.strip())[-400:]
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    if process.poll() is None:
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-    if process.stdout is not None:
-        process.stdout.close()
