@@ -28,6 +28,8 @@ class Parts:
     def __init__(self, read: Callable[[int], bytes], mark: str) -> None:
         self._read = read
         self._mark = f"\n{mark} ".encode()
+        #: Bytes so far.
+        self.came = 0
         self._have = b""
         #: Where we are in it; until where nothing belongs to a line; whether one begins there.
         self._at, self._safe, self._line = 0, 0, False
@@ -85,6 +87,7 @@ class Parts:
             raise Broken(str(error)) from error
         if not chunk:
             raise Broken("cut off")
+        self.came += len(chunk)
         return chunk
 
     def _look(self, have: bytes) -> None:

@@ -20,7 +20,8 @@ from gangamon.ssh import Ssh, Talk, made_up
 BEGIN, LONGEST, IDLE = 120.0, 86400.0, 120.0
 
 #: Shells on one host (``MaxSessions`` of sshd_config(5) is 10, and polls need some); claims that
-#: have asked one; seconds to wait before other jobs go first.
+#: have asked one, so that it always has something to send; seconds to wait before other jobs go
+#: first.
 SHELLS, ASKED, SEAT = 4, 4, 5.0
 
 #: Reads lines NUMBER, DIRECTORY. Answers ``\\nMARK NUMBER STATE\\n``, where the state is ``there``
@@ -227,11 +228,14 @@ class _Host:
 
     def await_turn(self, place: _Place, turn: Turn) -> Shell:
         with self._changed:
-            self._changed.wait_for(lambda: place.broken or place.turns[0] is turn, IDLE)
-            if place.broken or place.shell is None:
+            assert place.shell is not None
+            came = -1
+            while not self._changed.wait_for(lambda: place.broken or place.turns[0] is turn, IDLE):
+                if came == place.shell.parts.came:
+                    raise Broken("it is busy for long with what another has asked for")
+                came = place.shell.parts.came  # that is much, or the way is slow
+            if place.broken:
                 raise Broken("it ended while another was served")
-            if place.turns[0] is not turn:
-                raise Broken("it is busy for long with what another has asked for")
             return place.shell
 
     def release(self, place: _Place, turn: Turn, whole: bool) -> None:
