@@ -4,7 +4,6 @@ meanwhile."""
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -15,6 +14,7 @@ from gangamon.domain.lane import Lane
 from tests.integration.backends.arc import Arc
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
+from tests.support.beside import beside
 from tests.support.waiting import until
 
 
@@ -71,8 +71,7 @@ def test_a_session_with_arc_jobs(
             arc_ce.documented(job)
         arc_ce.authority.proxy(proxy, "user")
 
-    with ThreadPoolExecutor(1) as pool:
-        lived = pool.submit(live)
+    with beside(live):
         found = ganga.run(
             f"""
 from ganga_arc.backend import IDS
@@ -98,7 +97,6 @@ facts["fields"] = [
 """,
             within=700,
         ).facts
-    lived.result()
     assert (found["status"], found["states"]) == ("completed", ["completed"] * 2)
     merged = [line for line in found["merged"].splitlines() if line.startswith("out")]
     assert merged == ["out 0", "out 1"]

@@ -8,7 +8,6 @@ by which Ganga talks to the process of its own monitoring, which is not run.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from gangamon.domain.lane import Lane
 from tests.integration.backends.dirac import Dirac
 from tests.integration.ganga.service import Service
 from tests.integration.ganga.session import Session
+from tests.support.beside import beside
 from tests.support.waiting import until
 
 SUBMIT = """
@@ -93,8 +93,7 @@ def test_a_session_with_dirac_jobs(
         dirac_site.hand("status", [bad], "Failed", "Application", "'x' Exited With Status 3")
         dirac_site.hand("status", [shot], "Killed", "Marked for termination")
 
-    with ThreadPoolExecutor(1) as pool:
-        lived = pool.submit(live)
+    with beside(live):
         found = ganga.run(
             SUBMIT.format(ids=ids)
             + f"""
@@ -124,7 +123,6 @@ facts["times"] = sorted(j.subjobs(0).time.timestamps)
 """,
             within=600,
         ).facts
-    lived.result()
     assert (found["status"], found["states"]) == ("completed", ["completed"] * 4)
     assert (found["bad"], found["shot"]) == ("failed", "failed")
     assert found["running"] == ["step 1"] * 4

@@ -42,6 +42,12 @@ def until(condition, within, what):
         if late:
             facts["gave up"] = what
             facts["jobs"] = [(j.id, j.status, [s.status for s in j.subjobs]) for j in jobs]
+            over = ("completed", "failed", "killed")
+            try:
+                left = [j.id for j in jobs if j.status not in over]
+                facts["why"] = [repr(monitor), str(monitor.why(left)) if left else ""]
+            except Exception as error:  # Ganga alone has no monitor
+                facts["why"] = repr(error)
             done()
         time.sleep(0.05)
 
